@@ -1,0 +1,146 @@
+//! One rule of the configuration: conditions that must all hold, and an action.
+
+use std::sync::Arc;
+
+use globset::{GlobBuilder, GlobMatcher};
+use serde::Deserialize;
+
+use super::Facts;
+use crate::wire::{Effect, Operation};
+
+/// A `[[rule]]` table. Every condition that is given must hold; one that is not given always holds.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(try_from = "Table")]
+pub struct Rule {
+    pub(super) name: Arc<str>,
+    pub(super) action: Action,
+    pub(super) reply: Arc<str>,
+    user: Vec<GlobMatcher>,
+    command: Vec<String>,
+    operation: Vec<Operation>,
+    effect: Vec<Effect>,
+    mailbox: Vec<GlobMatcher>,
+    message: Option<u32>,
+}
+
+/// What a rule does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Action {
+    /// The command goes up.
+    Allow,
+    /// The command is refused with the rule's reply.
+    Deny,
+}
+
+/// Why a rule cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum RuleError {
+    /// The operator's pattern is not a glob.
+    #[error("`{0}` is not a pattern: {1}")]
+    Pattern(String, #[source] globset::Error),
+    /// The reply would break the protocol.
+    #[error("a reply is one line of at most 200 printable ASCII characters")]
+    Reply,
+    /// A rule without a name cannot be reported.
+    #[error("a rule needs a name of 1 to 64 characters")]
+    Name,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Table {
+    name: String,
+    action: Action,
+    #[serde(default)]
+    reply: Option<String>,
+    #[serde(default)]
+    user: OneOrMany<String>,
+    #[serde(default)]
+    command: OneOrMany<String>,
+    #[serde(default)]
+    operation: OneOrMany<Operation>,
+    #[serde(default)]
+    effect: OneOrMany<Effect>,
+    #[serde(default)]
+    mailbox: OneOrMany<String>,
+    #[serde(default)]
+    message: Option<u32>,
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum OneOrMany<T> {
+    One(T),
+    Many(Vec<T>),
+}
+
+impl<T> Default for OneOrMany<T> {
+    fn default() -> Self {
+        Self::Many(Vec::new())
+    }
+}
+
+impl<T> From<OneOrMany<T>> for Vec<T> {
+    fn from(value: OneOrMany<T>) -> Self {
+        match value {
+            OneOrMany::One(one) => vec![one],
+            OneOrMany::Many(many) => many,
+        }
+    }
+}
+
+impl TryFrom<Table> for Rule {
+    type Error = RuleError;
+
+    fn try_from(table: Table) -> Result<Self, RuleError> {
+        if table.name.is_empty() || table.name.chars().count() > 64 {
+            return Err(RuleError::Name);
+        }
+        let reply = table.reply.unwrap_or_else(|| "Not allowed by policy".to_owned());
+        let printable = |c: char| c.is_ascii_graphic() || c == ' ';
+        if reply.is_empty() || reply.len() > 200 || !reply.chars().all(printable) || reply.starts_with('[') {
+            return Err(RuleError::Reply);
+        }
+        Ok(Self {
+            name: table.name.into(),
+            action: table.action,
+            reply: reply.into(),
+            user: globs(table.user.into(), true)?,
+            command: Vec::from(table.command).iter().map(|name| name.to_ascii_uppercase()).collect(),
+            operation: table.operation.into(),
+            effect: table.effect.into(),
+            mailbox: globs(table.mailbox.into(), false)?,
+            message: table.message,
+        })
+    }
+}
+
+fn globs(patterns: Vec<String>, fold_case: bool) -> Result<Vec<GlobMatcher>, RuleError> {
+    let compile = |pattern: String| {
+        // INBOX is the one name that is compared without regard to case (RFC 9051 §5.1)
+        let folded = if pattern.eq_ignore_ascii_case("INBOX") { "INBOX" } else { pattern.as_str() };
+        GlobBuilder::new(folded)
+            .case_insensitive(fold_case)
+            .literal_separator(!fold_case)
+            .build()
+            .map(|glob| glob.compile_matcher())
+            .map_err(|error| RuleError::Pattern(pattern.clone(), error))
+    };
+    patterns.into_iter().map(compile).collect()
+}
+
+impl Rule {
+    pub(super) fn matches(&self, facts: &Facts<'_>) -> bool {
+        let user = |user: &str| self.user.iter().any(|glob| glob.is_match(user));
+        let mailbox = |name: &str| self.mailbox.iter().any(|glob| glob.is_match(name));
+        (self.user.is_empty() || facts.user.is_some_and(user))
+            && (self.command.is_empty() || self.command.iter().any(|name| name == facts.command))
+            && (self.operation.is_empty() || self.operation.contains(&facts.operation))
+            && (self.effect.is_empty() || self.effect.contains(&facts.effect))
+            && (self.mailbox.is_empty()
+                || facts.mailboxes.iter().any(|name| mailbox(name))
+                || (facts.mailboxes.is_empty() && facts.selected.is_some_and(mailbox)))
+            && (self.message.is_none() || self.message == facts.message)
+    }
+}

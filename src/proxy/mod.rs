@@ -1,0 +1,6 @@
+//! The I/O shell: the only place with sockets, tasks and the clock. It executes what sessions ask
+//! for and has no opinion about mail.
+
+mod settings;
+
+pub use settings::{ListenerSettings, UpstreamAddress, UpstreamAddressError, UpstreamSettings};

@@ -1,0 +1,1 @@
+//! IMAP syntax (RFC 9051, RFC 3501).

@@ -1,0 +1,65 @@
+//! Who is told what the sessions report: metrics, the log, a printer, a recorder.
+//!
+//! The pure core fills an outbox; the shell hands its events to a [`Witness`]. A witness must be
+//! quick and must never block: it runs in the session's own task.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::session::Event;
+use crate::wire::Protocol;
+
+/// What is known of a session beside its events. Serialises as the head of a recording.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SessionInfo {
+    /// Unique in this process, from 1.
+    pub id: u64,
+    /// The listener's name.
+    pub listener: Arc<str>,
+    /// The protocol it speaks.
+    pub protocol: Protocol,
+    /// The client's address.
+    pub client: SocketAddr,
+    /// The upstream's name.
+    pub upstream: Arc<str>,
+    /// The upstream's configured address, `host:port`.
+    pub upstream_address: Arc<str>,
+    /// When the connection was accepted.
+    pub started: jiff::Timestamp,
+    /// TLS on the client's side; absent while in clear.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client_tls: Option<TlsFacts>,
+    /// TLS on the server's side; absent while in clear.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub upstream_tls: Option<TlsFacts>,
+}
+
+/// What a TLS handshake came to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TlsFacts {
+    /// `TLSv1.3`, `TLSv1.2`.
+    pub version: String,
+    /// The cipher suite's name.
+    pub cipher: String,
+    /// The server name the client asked for, or that was verified.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub server_name: Option<String>,
+    /// Whether an earlier session was resumed.
+    pub resumed: bool,
+}
+
+/// Is told what sessions report, in order per session.
+pub trait Witness: Send + Sync + fmt::Debug {
+    /// A session was opened: the client's TLS, if implicit, is up; the upstream is not yet dialled.
+    fn opened(&self, info: &SessionInfo);
+
+    /// The session reported these. `info` may know more than before (TLS facts).
+    fn events(&self, info: &SessionInfo, events: &[Event]);
+
+    /// The session's task has ended; `client_octets` and `upstream_octets` are the plaintext octets
+    /// received from each side.
+    fn closed(&self, info: &SessionInfo, client_octets: u64, upstream_octets: u64);
+}

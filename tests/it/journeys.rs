@@ -1,0 +1,1 @@
+//! The demo, the tap and recordings, end to end.

@@ -1,0 +1,1 @@
+//! The whole proxy against in-process peers.

@@ -1,0 +1,1 @@
+//! Readable conversations replayed through the pure core, whole, octet by octet and cut at every position.
