@@ -5,6 +5,7 @@
 //! touches a socket, a task, a log or a metric: the shell in `proxy` executes the outbox, and
 //! the transcript tests, the fuzzers and the replay of a recording run this very code.
 
+mod legible;
 mod limits;
 mod observation;
 mod outbox;

@@ -1,52 +1,363 @@
-//! The IMAP state machine (RFC 9051 §3).
+//! The IMAP state machine (RFC 9051 §3): one instance for a client and its server.
+//!
+//! The client's octets are assembled into commands, judged, and sent up one at a time in the form
+//! in which no server can read them differently (`client`, `judge`, `send`); message literals stream
+//! (`append`); authentication exchanges and IDLE have lines that are no commands (`exchange`). The
+//! server's octets are paired with what is outstanding and pass in runs (`server`). It must never
+//! forward an octet of a command before [`judge`] has made a permit for it, and never hold more than
+//! the limits say.
 
+mod append;
+mod client;
+mod exchange;
+mod forward;
+mod greeting;
+mod judge;
+mod phase;
+mod script;
+mod send;
+mod server;
+mod status;
+
+use std::borrow::Cow;
+use std::collections::VecDeque;
 use std::time::Instant;
 
-use super::{CloseReason, Inboxes, Outbox, Session, Setup};
-use crate::wire::Side;
+use bytes::{Bytes, BytesMut};
 
-/// The session.
+use self::phase::{Answer, FIRST, Greeting, Idle, Pending, Phase};
+use self::server::Responses;
+use super::legible::legible;
+use super::{
+    CloseReason, CommandId, Inboxes, Observation, Outbox, Posture, Said, Session, Setup, Speaker, State, TlsMode,
+    Violation, ViolationKind,
+};
+use crate::redact::Redacted;
+use crate::wire::Side;
+use crate::wire::imap::{Framer, Names, Tag};
+
+/// An IMAP session.
 #[derive(Debug)]
 pub struct Imap {
-    _setup: Setup,
+    setup: Setup,
+    state: State,
+    selected: Option<String>,
+    user: Option<String>,
+    /// How the client writes mailbox names.
+    names: Names,
+    client_tls: bool,
+    upstream_tls: bool,
+    /// What the server said of itself, as far as the proxy must know.
+    server: ServerFacts,
+
+    phase: Phase,
+    commands: Framer,
+    assembly: Assembly,
+    pending: VecDeque<Pending>,
+
+    responses: Responses,
+    /// What the proxy says to the client at the next response boundary.
+    local: VecDeque<Bytes>,
+    greeted: bool,
+    /// The server said BYE.
+    bye: bool,
+
+    last_id: u32,
+    last_own: u32,
+    errors: u32,
+    /// One line that may still come and means nothing: the empty line after a padded message, or a
+    /// DONE that crossed the end of IDLE.
+    stray: Option<Stray>,
+    last: Instant,
+}
+
+/// Capabilities that decide what the proxy itself may do.
+#[derive(Debug, Default, Clone, Copy)]
+struct ServerFacts {
+    initial_response: bool,
+    unselect: bool,
+    /// A SCRAM mechanism with channel binding was listed, so none may be offered.
+    scram_plus: bool,
+}
+
+/// A command whose literals are being read; empty at a command's start.
+#[derive(Debug, Default)]
+struct Assembly {
+    octets: Vec<u8>,
+    /// Octets that are not a literal's.
+    text: usize,
+    literals: usize,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stray {
+    EmptyLine,
+    Done,
+}
+
+/// Whether a step changed anything.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Step {
+    Advanced,
+    Stalled,
 }
 
 impl Imap {
     /// A session that has just been connected to its server.
     #[must_use]
     pub fn new(setup: Setup) -> Self {
-        Self { _setup: setup }
+        let implicit = |mode: TlsMode| mode == TlsMode::Implicit;
+        Self {
+            state: FIRST,
+            selected: None,
+            user: None,
+            names: Names::default(),
+            client_tls: implicit(setup.terms.client_tls),
+            upstream_tls: implicit(setup.terms.upstream_tls),
+            server: ServerFacts::default(),
+            phase: Phase::Greeting(Greeting::Awaited),
+            commands: Framer::default(),
+            assembly: Assembly::default(),
+            pending: VecDeque::new(),
+            responses: Responses::default(),
+            local: VecDeque::new(),
+            greeted: false,
+            bye: false,
+            last_id: 0,
+            last_own: 0,
+            errors: 0,
+            stray: None,
+            last: setup.started,
+            setup,
+        }
+    }
+
+    fn enforcing(&self) -> bool {
+        self.setup.terms.posture == Posture::Enforce
+    }
+
+    fn logged_in(&self) -> bool {
+        matches!(self.state, State::Authenticated | State::Selected)
+    }
+
+    /// A tag for a command of the proxy's own: unpredictable, so that no reply can be sent ahead of it.
+    fn own_tag(&mut self) -> Tag {
+        self.last_own += 1;
+        let text = format!("{}{}", self.own_prefix(), self.last_own);
+        Tag::new(text.as_bytes()).expect("letters and digits, under 64 octets")
+    }
+
+    fn own_prefix(&self) -> String {
+        format!("MW{:016x}x", self.setup.seed)
+    }
+
+    fn next_id(&mut self) -> CommandId {
+        self.last_id = self.last_id.saturating_add(1);
+        CommandId(self.last_id)
+    }
+
+    fn change_state(&mut self, to: State, now: Instant, out: &mut Outbox) {
+        if self.state != to {
+            let from = std::mem::replace(&mut self.state, to);
+            out.observe(now, Observation::StateChanged { from, to });
+        }
+        if to != State::Selected {
+            self.selected = None;
+        }
+    }
+
+    fn violated(side: Side, kind: ViolationKind, detail: impl Into<Cow<'static, str>>, now: Instant, out: &mut Outbox) {
+        out.observe(now, Observation::Violated(Violation { side, kind, detail: detail.into() }));
+    }
+
+    /// Ends the session with a farewell where the client is at a response boundary.
+    fn end(&mut self, why: CloseReason, sentence: &str, now: Instant, out: &mut Outbox) {
+        if matches!(self.phase, Phase::Closed) {
+            return;
+        }
+        self.flush_local(out);
+        if self.responses.at_boundary() && !matches!(self.phase, Phase::Switch | Phase::Opaque) && !self.bye {
+            let code = match why {
+                CloseReason::ClientViolation => "",
+                _ => "[UNAVAILABLE] ",
+            };
+            let line = format!("* BYE {code}{sentence}\r\n");
+            self.say_local(line.into(), None, now, out);
+        }
+        self.abort_pending(now, out);
+        self.phase = Phase::Closed;
+        self.change_state(State::Logout, now, out);
+        out.close(now, why, sentence);
+    }
+
+    /// The server did what cannot be mended.
+    fn upstream_fault(&mut self, kind: ViolationKind, detail: &'static str, now: Instant, out: &mut Outbox) {
+        Self::violated(Side::Upstream, kind, detail, now, out);
+        self.end(CloseReason::UpstreamViolation, "The mail server sent an answer that cannot be trusted", now, out);
+    }
+
+    /// The client did what cannot be mended.
+    fn client_fault(&mut self, kind: ViolationKind, detail: &'static str, now: Instant, out: &mut Outbox) {
+        Self::violated(Side::Client, kind, detail, now, out);
+        self.end(CloseReason::ClientViolation, detail, now, out);
+    }
+
+    /// Reports a line for the transcript; `line` holds no secret.
+    fn say(&self, by: Speaker, id: Option<CommandId>, line: &[u8], now: Instant, out: &mut Outbox) {
+        if self.setup.terms.transcript {
+            let said = Said { by, id, text: legible(line), octets: line.len() as u64 };
+            out.observe(now, Observation::Said(said));
+        }
+    }
+
+    /// Reports a text that stands for octets which are not shown.
+    fn say_text(&self, by: Speaker, id: Option<CommandId>, text: String, octets: u64, now: Instant, out: &mut Outbox) {
+        if self.setup.terms.transcript {
+            out.observe(now, Observation::Said(Said { by, id, text, octets }));
+        }
+    }
+
+    /// Octets pass unread from here on, in both directions (posture observe only).
+    fn go_opaque(&mut self, side: Side, detail: &'static str, now: Instant, out: &mut Outbox) {
+        Self::violated(side, ViolationKind::Framing, detail, now, out);
+        self.phase = Phase::Opaque;
+    }
+
+    fn pass_opaque(inboxes: &mut Inboxes, out: &mut Outbox) -> Step {
+        let mut step = Step::Stalled;
+        for side in [Side::Client, Side::Upstream] {
+            let inbox = inboxes.of(side);
+            if !inbox.is_empty() {
+                out.send(side.other(), inbox.split().freeze());
+                step = Step::Advanced;
+            }
+        }
+        step
+    }
+
+    fn end_of_input(&mut self, inboxes: &Inboxes, now: Instant, out: &mut Outbox) {
+        if inboxes.upstream_ended {
+            let (why, sentence) = match (self.greeted, self.bye) {
+                (_, true) => (CloseReason::ServerBye, "The mail server said goodbye"),
+                (false, false) => (CloseReason::UpstreamGreeting, "The mail server hung up before its greeting"),
+                (true, false) => (CloseReason::UpstreamEof, "The mail server closed the connection"),
+            };
+            self.finish_logout(now, out);
+            self.end(why, sentence, now, out);
+        } else if inboxes.client_ended && self.done_with_client() {
+            self.phase = Phase::Closed;
+            out.close(now, CloseReason::ClientEof, "The client closed the connection");
+        }
+    }
+
+    /// Nothing is left to be done for a client that will say no more: answers to what it asked are
+    /// still delivered, but nothing unfinished is waited for.
+    fn done_with_client(&self) -> bool {
+        match self.phase {
+            Phase::Hold(_) | Phase::Answer(_) | Phase::Detach(_) => false,
+            Phase::Command | Phase::Opaque => self.pending.is_empty(),
+            _ => true,
+        }
     }
 }
 
 impl Session for Imap {
     fn advance(&mut self, inboxes: &mut Inboxes, now: Instant, out: &mut Outbox) {
-        for side in [Side::Client, Side::Upstream] {
-            let octets = inboxes.of(side).split().freeze();
-            out.send(side.other(), octets);
+        if !inboxes.client.is_empty() || !inboxes.upstream.is_empty() {
+            self.last = now;
         }
-        if inboxes.client_ended {
-            out.close(now, CloseReason::ClientEof, "The client closed the connection");
+        loop {
+            if matches!(self.phase, Phase::Closed) || out.closing().is_some() || out.starting_tls().is_some() {
+                break;
+            }
+            let step = if matches!(self.phase, Phase::Opaque) {
+                Self::pass_opaque(inboxes, out)
+            } else {
+                let client = self.read_client(&mut inboxes.client, now, out);
+                let early = !inboxes.client.is_empty();
+                match self.read_server(&mut inboxes.upstream, early, now, out) {
+                    Step::Stalled => client,
+                    Step::Advanced => Step::Advanced,
+                }
+            };
+            if step == Step::Stalled {
+                self.end_of_input(inboxes, now, out);
+                break;
+            }
         }
     }
 
-    fn wants(&self, _side: Side) -> bool {
-        true
+    fn wants(&self, side: Side) -> bool {
+        match side {
+            Side::Client => self.phase.reads_client(),
+            Side::Upstream => !matches!(self.phase, Phase::Closed | Phase::Switch | Phase::Greeting(Greeting::Tls)),
+        }
     }
 
-    fn tls_started(&mut self, _side: Side, _now: Instant, _out: &mut Outbox) {}
+    fn tls_started(&mut self, side: Side, now: Instant, out: &mut Outbox) {
+        out.observe(now, Observation::TlsStarted { side });
+        match side {
+            Side::Client => {
+                self.client_tls = true;
+                // nothing parsed before TLS survives it (RFC 9051 §6.2.1)
+                self.commands = Framer::default();
+                self.assembly = Assembly::default();
+                self.phase = Phase::Command;
+            }
+            Side::Upstream => self.upstream_secured(now, out),
+        }
+    }
 
     fn deadline(&self) -> Option<Instant> {
-        None
+        let limits = &self.setup.terms.limits;
+        match &self.phase {
+            Phase::Closed => None,
+            Phase::Greeting(_) => self.setup.started.checked_add(limits.greeting_timeout),
+            _ if self.logged_in() => self.last.checked_add(limits.idle_timeout),
+            _ => self.last.checked_add(limits.login_timeout),
+        }
     }
 
-    fn expire(&mut self, _now: Instant, _out: &mut Outbox) {}
+    fn expire(&mut self, now: Instant, out: &mut Outbox) {
+        if self.deadline().is_some_and(|deadline| deadline <= now) {
+            let (why, sentence) = match self.phase {
+                Phase::Greeting(_) => (CloseReason::UpstreamGreeting, "The mail server did not greet in time"),
+                _ => (CloseReason::Timeout, "Nothing was said for too long"),
+            };
+            self.end(why, sentence, now, out);
+        }
+    }
 
     fn farewell(&mut self, why: CloseReason, sentence: &str, now: Instant, out: &mut Outbox) {
-        out.close(now, why, sentence);
+        self.end(why, sentence, now, out);
     }
 
     fn is_idle(&self) -> bool {
-        true
+        let quiet = self.pending.is_empty() && self.assembly.octets.is_empty() && self.commands.at_line_start();
+        let idling = matches!(self.phase, Phase::Sasl(_) | Phase::Closed)
+            || matches!(self.phase, Phase::Idle(Idle::Asked | Idle::Granted));
+        self.responses.at_boundary() && (idling || (quiet && matches!(self.phase, Phase::Command)))
     }
+}
+
+/// Overwrites octets that may be a secret before their memory is given back.
+fn wipe(octets: &mut BytesMut) {
+    octets.fill(0);
+    octets.clear();
+}
+
+/// Octets for the wire whose memory is wiped once they are sent.
+fn secret(octets: Vec<u8>) -> Bytes {
+    Redacted::new(octets).into_wire()
+}
+
+/// An answer of the proxy that completes no command.
+fn bare_answer(line: String) -> Box<Answer> {
+    Box::new(Answer {
+        line: line.into(),
+        speaker: Speaker::ProxyToClient,
+        completes: None,
+        starts_tls: false,
+        close: None,
+    })
 }

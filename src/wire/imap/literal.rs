@@ -5,7 +5,7 @@ const MAX_DIGITS: usize = 19;
 
 /// How far from the end of a line an announcement can begin: `~{`, digits, `+}`. A longer run of
 /// digits is [`Tail::Overflow`], whether or not its beginning is still in sight.
-pub const WINDOW: usize = 32;
+pub(super) const WINDOW: usize = 32;
 
 /// `{n}`, `{n+}`, `~{n}` or `~{n+}` at the end of a line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,11 +1,28 @@
 //! IMAP syntax (RFC 9051, RFC 3501).
 
+pub mod capability;
+mod command;
+mod date;
 mod fetch;
 mod framer;
+mod grammar;
+mod lexer;
 mod literal;
+mod mailbox;
+mod reader;
 mod response;
+mod spec;
+mod tag;
 
+pub use command::{
+    Announced, AppendMore, Command, Content, Details, Enclosure, Head, IdField, LiteralSpan, Malformed, MessageHead,
+    Reason, Stop, parse, parse_append_more, parse_with,
+};
 pub use fetch::{FetchScanner, FetchSummary};
 pub use framer::{Framer, Piece};
+pub use lexer::is_base64;
 pub use literal::{Announcement, Tail};
-pub use response::{DataKind, Head, StatusLine, StatusWord, head};
+pub use mailbox::{NameError, Names, decode as decode_mailbox};
+pub use response::{DataKind, ResponseHead, StatusLine, StatusWord, response_head};
+pub use spec::{Allowed, Spec};
+pub use tag::Tag;

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 /// What kind of response a line begins.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Head<'a> {
+pub enum ResponseHead<'a> {
     /// `+`: a continuation request; its text, without `+`, one SP and CRLF.
     Continuation {
         /// The text or base64 behind `+ `; empty for a bare `+`.
@@ -99,36 +99,36 @@ pub enum DataKind {
 /// Reads the beginning of a response. `line` is a line with or without its CRLF, or the first part of
 /// one that is too long to be held.
 #[must_use]
-pub fn head(line: &[u8]) -> Head<'_> {
+pub fn response_head(line: &[u8]) -> ResponseHead<'_> {
     let text = line.strip_suffix(b"\r\n").unwrap_or(line);
     let nuls = text.iter().take_while(|octet| **octet == 0).count();
     if nuls > 0 {
         // Quirk: some servers send NUL before a response
-        return Head::Padding { len: if nuls == text.len() { line.len() } else { nuls } };
+        return ResponseHead::Padding { len: if nuls == text.len() { line.len() } else { nuls } };
     }
     match text {
-        [] => Head::Padding { len: line.len() },
-        [b'+'] => Head::Continuation { text: &[], spaced: false },
-        [b'+', b' ', rest @ ..] => Head::Continuation { text: rest, spaced: true },
+        [] => ResponseHead::Padding { len: line.len() },
+        [b'+'] => ResponseHead::Continuation { text: &[], spaced: false },
+        [b'+', b' ', rest @ ..] => ResponseHead::Continuation { text: rest, spaced: true },
         [b'*', b' ', ..] => untagged(text),
         // Quirk: home.pl and Office 365 send `[CODE] text` for `* OK [CODE] text`
-        [b'[', ..] => status(text, 0, Some(StatusWord::Ok)).map_or(Head::Garbage, Head::Status),
+        [b'[', ..] => status(text, 0, Some(StatusWord::Ok)).map_or(ResponseHead::Garbage, ResponseHead::Status),
         _ => tagged(text),
     }
 }
 
-fn untagged(text: &[u8]) -> Head<'_> {
+fn untagged(text: &[u8]) -> ResponseHead<'_> {
     if text.get(2) == Some(&b'[') {
-        return status(text, 2, Some(StatusWord::Ok)).map_or(Head::Garbage, Head::Status);
+        return status(text, 2, Some(StatusWord::Ok)).map_or(ResponseHead::Garbage, ResponseHead::Status);
     }
     let (word, end) = word_at(text, 2);
     if word.first().is_some_and(u8::is_ascii_digit) {
-        return Head::Data(numbered(text, word, end));
+        return ResponseHead::Data(numbered(text, word, end));
     }
     if let Some(status) = status(text, 2, None) {
-        return Head::Status(status);
+        return ResponseHead::Status(status);
     }
-    Head::Data(if word.eq_ignore_ascii_case(b"CAPABILITY") {
+    ResponseHead::Data(if word.eq_ignore_ascii_case(b"CAPABILITY") {
         DataKind::Capability { list: (end + 1).min(text.len()) }
     } else if word.eq_ignore_ascii_case(b"ENABLED") {
         DataKind::Enabled
@@ -159,11 +159,11 @@ fn numbered(text: &[u8], digits: &[u8], end: usize) -> DataKind {
     }
 }
 
-fn tagged(text: &[u8]) -> Head<'_> {
+fn tagged(text: &[u8]) -> ResponseHead<'_> {
     let (tag, end) = word_at(text, 0);
     match status(text, end + 1, None) {
-        Some(status) => Head::Tagged { tag, status },
-        None => Head::Garbage,
+        Some(status) => ResponseHead::Tagged { tag, status },
+        None => ResponseHead::Garbage,
     }
 }
 
@@ -231,8 +231,8 @@ mod tests {
     use super::*;
 
     fn status_of(line: &str) -> (StatusWord, Option<String>, String) {
-        let status = match head(line.as_bytes()) {
-            Head::Status(status) | Head::Tagged { status, .. } => status,
+        let status = match response_head(line.as_bytes()) {
+            ResponseHead::Status(status) | ResponseHead::Tagged { status, .. } => status,
             other => panic!("{line}: {other:?}"),
         };
         let text = |octets: &[u8]| String::from_utf8_lossy(octets).into_owned();
@@ -267,18 +267,18 @@ mod tests {
             ("* SEARCH 1 2 \r\n", DataKind::Other),
             ("* 99999999999 FETCH (UID 5)\r\n", DataKind::Fetch { number: 0, uid: false, body: 19 }),
         ] {
-            assert_eq!(head(line.as_bytes()), Head::Data(kind), "{line}");
+            assert_eq!(response_head(line.as_bytes()), ResponseHead::Data(kind), "{line}");
         }
     }
 
     #[test]
     fn knows_continuations_padding_and_garbage() {
-        assert_eq!(head(b"+\r\n"), Head::Continuation { text: b"", spaced: false });
-        assert_eq!(head(b"+ \r\n"), Head::Continuation { text: b"", spaced: true });
-        assert_eq!(head(b"+ go on\r\n"), Head::Continuation { text: b"go on", spaced: true });
-        assert_eq!(head(b"\r\n"), Head::Padding { len: 2 });
-        assert_eq!(head(b"\0\0* OK\r\n"), Head::Padding { len: 2 });
-        assert_eq!(head(b"hello world\r\n"), Head::Garbage);
-        assert_eq!(head(b"Server Unavailable.\r\n"), Head::Garbage);
+        assert_eq!(response_head(b"+\r\n"), ResponseHead::Continuation { text: b"", spaced: false });
+        assert_eq!(response_head(b"+ \r\n"), ResponseHead::Continuation { text: b"", spaced: true });
+        assert_eq!(response_head(b"+ go on\r\n"), ResponseHead::Continuation { text: b"go on", spaced: true });
+        assert_eq!(response_head(b"\r\n"), ResponseHead::Padding { len: 2 });
+        assert_eq!(response_head(b"\0\0* OK\r\n"), ResponseHead::Padding { len: 2 });
+        assert_eq!(response_head(b"hello world\r\n"), ResponseHead::Garbage);
+        assert_eq!(response_head(b"Server Unavailable.\r\n"), ResponseHead::Garbage);
     }
 }

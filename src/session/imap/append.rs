@@ -1,0 +1,165 @@
+//! Message literals on their way up: announced, streamed, followed by the rest of the command
+//! (RFC 9051 §6.3.12, RFC 3502, RFC 4469). Their octets are counted and handed on, not looked at.
+
+use std::time::Instant;
+
+use bytes::{Bytes, BytesMut};
+
+use super::phase::{Answer, Body, Phase};
+use super::server::Fate;
+use super::{Imap, Stray, send, wipe};
+use crate::session::{CommandId, Observation, Outbox, Speaker, ViolationKind};
+use crate::wire::Side;
+use crate::wire::imap::{Announcement, AppendMore, Stop, Tail, parse_append_more};
+
+impl Imap {
+    /// The server takes the message: let its octets through, and tell a client that waits.
+    pub(super) fn message_accepted(
+        &mut self,
+        line: &[u8],
+        text: &[u8],
+        body: Body,
+        now: Instant,
+        out: &mut Outbox,
+    ) -> Fate {
+        let id = self.open_id();
+        let fate = if body.client_waits {
+            self.say(Speaker::Upstream, id, line, now, out);
+            Self::spaced_continuation(line, text, now, out)
+        } else {
+            self.say(Speaker::UpstreamHeld, id, line, now, out);
+            Fate::Drop
+        };
+        self.begin_octets(body, now, out);
+        fate
+    }
+
+    /// The octets of a message literal follow.
+    pub(super) fn begin_octets(&mut self, mut body: Body, now: Instant, out: &mut Outbox) {
+        let octets = body.octets;
+        self.say_text(Speaker::Client, self.open_id(), format!("‹literal, {octets} octets›"), octets, now, out);
+        self.commands.expect_octets(octets);
+        body.stored.push(octets);
+        self.phase = if octets == 0 { Phase::BodyTail(body) } else { Phase::Body(body) };
+    }
+
+    /// A run of the message's octets.
+    pub(super) fn pass_message(&mut self, inbox: &mut BytesMut, len: usize, last: bool, out: &mut Outbox) {
+        out.send(Side::Upstream, inbox.split_to(len).freeze());
+        if last && let Phase::Body(body) = std::mem::replace(&mut self.phase, Phase::Command) {
+            self.phase = Phase::BodyTail(body);
+        }
+    }
+
+    /// The line behind a message: the end of the command, or its next message or part.
+    pub(super) fn after_message(&mut self, line: BytesMut, tail: Tail, early: bool, now: Instant, out: &mut Outbox) {
+        let Phase::BodyTail(body) = std::mem::replace(&mut self.phase, Phase::Command) else { return };
+        if body.raw {
+            return self.after_raw_message(body, line, tail, now, out);
+        }
+        if body.early.is_some() {
+            // refused already: the octets owed have been sent, the rest is thrown away, the line end closes it
+            return self.finish_refused(body, line, tail, early, now, out);
+        }
+        match parse_append_more(&line, body.enclosure) {
+            Ok(AppendMore::End) => self.end_message_command(body, line, now, out),
+            Ok(AppendMore::Message { message, .. }) => {
+                if message.announced.size > self.setup.terms.limits.message as u64 {
+                    let detail = "[TOOBIG] A message of the command is larger than this server takes";
+                    return self.client_fault(ViolationKind::LiteralTooLarge, detail, now, out);
+                }
+                self.say(Speaker::Client, self.open_id(), &line, now, out);
+                let encoded = send::encode(line, &[], Some(&message.announced), false);
+                let mut next = Body::announced(&message.announced, message.enclosure);
+                next.stored = body.stored;
+                for run in encoded.left {
+                    out.send(Side::Upstream, run);
+                }
+                self.phase = Phase::Announced(next);
+            }
+            // what has gone up cannot be taken back but by leaving the command unfinished
+            Err(Stop::Syntax(_) | Stop::Literal | Stop::Message(_)) => {
+                let detail = "What follows a message is not valid IMAP";
+                self.client_fault(ViolationKind::Syntax, detail, now, out);
+            }
+        }
+    }
+
+    fn end_message_command(&mut self, body: Body, line: BytesMut, now: Instant, out: &mut Outbox) {
+        self.say(Speaker::Client, self.open_id(), &line, now, out);
+        out.send(Side::Upstream, line.freeze());
+        self.stray = Some(Stray::EmptyLine);
+        if let Some(open) = self.pending.back_mut() {
+            open.complete = true;
+            open.stored = body.stored;
+        }
+    }
+
+    /// The server refused in the middle of the message; all that it was promised has been sent but the
+    /// line end, then its answer is said.
+    fn finish_refused(
+        &mut self,
+        body: Body,
+        mut line: BytesMut,
+        tail: Tail,
+        early: bool,
+        now: Instant,
+        out: &mut Outbox,
+    ) {
+        wipe(&mut line);
+        out.send(Side::Upstream, Bytes::from_static(b"\r\n"));
+        self.stray = Some(Stray::EmptyLine);
+        self.pending.pop_back();
+        if let Some(answer) = body.early {
+            self.refuse(answer, tail, early, now, out);
+        }
+    }
+
+    fn after_raw_message(&mut self, body: Body, line: BytesMut, tail: Tail, now: Instant, out: &mut Outbox) {
+        let text = format!("‹unparsable line, {} octets›", line.len());
+        self.say_text(Speaker::Client, None, text, line.len() as u64, now, out);
+        out.send(Side::Upstream, line.freeze());
+        if let Tail::Literal(Announcement { octets, synchronizing, .. }) = tail {
+            let next = Body { octets, client_waits: synchronizing, ..body };
+            if synchronizing {
+                self.phase = Phase::Announced(next);
+            } else {
+                self.begin_octets(next, now, out);
+            }
+        }
+    }
+
+    /// A line behind a message that is too long to be one.
+    pub(super) fn overlong_tail(&mut self, mut part: BytesMut, now: Instant, out: &mut Outbox) {
+        wipe(&mut part);
+        let detail = "A line is longer than this server takes";
+        self.client_fault(ViolationKind::LineTooLong, detail, now, out);
+    }
+
+    /// The server refused the message instead of asking for it. A client that did not wait has sent it all
+    /// the same: it is thrown away, and the server's answer given then.
+    pub(super) fn message_refused(
+        &mut self,
+        body: &Body,
+        answer: Box<Answer>,
+        early: bool,
+        now: Instant,
+        out: &mut Outbox,
+    ) {
+        let (octets, synchronizing) = (body.octets, body.client_waits);
+        let announced = Announcement { octets, synchronizing, literal8: false, len: 0 };
+        self.refuse(answer, Tail::Literal(announced), early, now, out);
+    }
+
+    /// Reports the messages that an answered APPEND stored.
+    pub(super) fn report_stored(id: CommandId, stored: &[u64], now: Instant, out: &mut Outbox) {
+        for octets in stored {
+            out.observe(now, Observation::Stored { id, octets: *octets });
+        }
+    }
+
+    /// The number of the open command.
+    pub(super) fn open_id(&self) -> Option<CommandId> {
+        self.pending.back().map(|pending| pending.id)
+    }
+}

@@ -1,0 +1,179 @@
+//! The form in which an allowed command goes up: as it came, but for the few changes that need no rule.
+
+use std::time::Instant;
+
+use bytes::BytesMut;
+
+use super::phase::{Answer, Completing, Kind, Pending, Phase, Prepared, Runs, Sasl, Then, Turn};
+use super::{Imap, send, wipe};
+use crate::policy::{Permit, Policy};
+use crate::redact::Redacted;
+use crate::session::{Alteration, Answered, CommandId, Completion, Outbox, Speaker};
+use crate::wire::Side;
+use crate::wire::imap::{Command, Details, IdField, Tag};
+
+impl Imap {
+    /// Sends an allowed command up.
+    pub(super) fn send_command(
+        &mut self,
+        id: CommandId,
+        command: Command,
+        octets: BytesMut,
+        permit: Permit,
+        now: Instant,
+        out: &mut Outbox,
+    ) {
+        let rewritten = match &command.details {
+            Details::Id { fields: Some(fields) } => without_private_fields(&command, fields),
+            Details::Enable { capabilities } => match self.without_hidden(&command, capabilities) {
+                Some(line) if line.is_empty() => return self.answer_enable(id, &command, &octets, now, out),
+                line => line.map(|line| (line, Alteration::EnableArgument)),
+            },
+            _ => None,
+        };
+        self.say_command(id, &command, &octets, rewritten.is_none(), now, out);
+        if let Some((line, why)) = rewritten {
+            send::altered(Side::Upstream, why, (octets.len() as u64, line.len() as u64), now, out);
+            self.say(Speaker::ProxyToUpstream, Some(id), line.as_bytes(), now, out);
+            let mut came = octets;
+            wipe(&mut came);
+            let runs = Runs { left: [line.into()].into(), then: Then::Command };
+            return self.launch_prepared(id, command, runs, permit, now, out);
+        }
+        if let Details::Authenticate { initial_response, .. } = &command.details {
+            let initial = initial_response.clone();
+            return self.send_authenticate(id, command, initial, octets, permit, now, out);
+        }
+        let then = if command.name == "IDLE" { Then::Idle } else { Then::Command };
+        let encoded = send::encode(octets, &command.literals, None, !command.secrets.is_empty());
+        if let Some(change) = encoded.altered {
+            send::altered(Side::Upstream, Alteration::LiteralForm, change, now, out);
+        }
+        self.launch_prepared(id, command, Runs { left: encoded.left, then }, permit, now, out);
+    }
+
+    fn launch_prepared(
+        &mut self,
+        id: CommandId,
+        command: Command,
+        runs: Runs,
+        permit: Permit,
+        now: Instant,
+        out: &mut Outbox,
+    ) {
+        let (kind, barrier) = (kind_of(&command), command.spec.barrier);
+        self.launch(Box::new(Prepared { tag: command.tag, id, begun: now, kind, barrier, runs }), permit, out);
+    }
+
+    /// AUTHENTICATE. An initial response for a server that takes none on the command line waits for the
+    /// first challenge (RFC 4959 §3).
+    #[expect(clippy::too_many_arguments, reason = "one step of send_command, which has nearly as many")]
+    fn send_authenticate(
+        &mut self,
+        id: CommandId,
+        command: Command,
+        initial: Option<std::ops::Range<usize>>,
+        mut octets: BytesMut,
+        permit: Permit,
+        now: Instant,
+        out: &mut Outbox,
+    ) {
+        let mut sasl =
+            Sasl { held: None, turn: Turn::Server, cancelled: false, initial: initial.is_some(), answered: false };
+        let left = match initial {
+            Some(range) if !self.server.initial_response => {
+                let response = octets.get(range.clone()).unwrap_or_default();
+                let response = if response == b"=" { Vec::new() } else { response.to_vec() };
+                sasl.held = Some(Redacted::new(response));
+                let mut line = octets.get(..range.start.saturating_sub(1)).unwrap_or_default().to_vec();
+                line.extend_from_slice(b"\r\n");
+                let change = (octets.len() as u64, line.len() as u64);
+                wipe(&mut octets);
+                send::altered(Side::Upstream, Alteration::Canonical, change, now, out);
+                [line.into()].into()
+            }
+            Some(_) => send::encode(octets, &[], None, true).left,
+            None => send::encode(octets, &[], None, false).left,
+        };
+        self.launch_prepared(id, command, Runs { left, then: Then::Sasl(sasl) }, permit, now, out);
+    }
+
+    /// ENABLE without the capabilities that are hidden: none if nothing changes, empty if nothing is left.
+    fn without_hidden(&self, command: &Command, capabilities: &[String]) -> Option<String> {
+        let kept: Vec<&str> =
+            capabilities.iter().map(String::as_str).filter(|name| self.is_capability_offered(name)).collect();
+        if kept.len() == capabilities.len() {
+            return None;
+        }
+        if kept.is_empty() {
+            return Some(String::new());
+        }
+        Some(format!("{} ENABLE {}\r\n", command.tag, kept.join(" ")))
+    }
+
+    /// Nothing that may be enabled was asked for: the server would say the same (RFC 5161 §3.1).
+    fn answer_enable(&mut self, id: CommandId, command: &Command, octets: &[u8], now: Instant, out: &mut Outbox) {
+        self.say_command(id, command, octets, false, now, out);
+        let completing = Completing { completion: Completion::Ok, code: None, by: Answered::Proxy, begun: now };
+        let line = format!("* ENABLED\r\n{} OK Nothing was enabled\r\n", command.tag);
+        let speaker = Speaker::ProxyToClient;
+        let answer =
+            Answer { line: line.into(), speaker, completes: Some((id, completing)), starts_tls: false, close: None };
+        self.phase = Phase::Answer(Box::new(answer));
+        self.try_answer(now, out);
+    }
+
+    /// Posture observe: a line that is no command goes up as it is.
+    pub(super) fn pass_raw(&mut self, tag: Option<&Tag>, octets: BytesMut, now: Instant, out: &mut Outbox) {
+        // seen by the policy as what it is, an unknown command; in this posture a verdict is only reported
+        let _permit: Permit = Policy::own();
+        if let Some(tag) = tag {
+            let id = self.next_id();
+            let (tag, kind) = (tag.clone(), Kind::Plain);
+            self.pending.push_back(Pending { complete: true, ..Pending::new(tag, id, now, kind) });
+        }
+        out.send(Side::Upstream, octets.freeze());
+    }
+}
+
+/// ID without the fields that some servers take for the client's address (`x-originating-ip`…).
+fn without_private_fields(command: &Command, fields: &[IdField]) -> Option<(String, Alteration)> {
+    if !fields.iter().any(IdField::is_private) {
+        return None;
+    }
+    let mut list = Vec::new();
+    for field in fields.iter().filter(|field| !field.is_private()) {
+        if !list.is_empty() {
+            list.push(b' ');
+        }
+        send::quote(&field.key, &mut list);
+        list.push(b' ');
+        match &field.value {
+            Some(value) => send::quote(value, &mut list),
+            None => list.extend_from_slice(b"NIL"),
+        }
+    }
+    let list = String::from_utf8_lossy(&list);
+    let arguments = if list.is_empty() { "NIL".into() } else { format!("({list})") };
+    Some((format!("{} ID {arguments}\r\n", command.tag), Alteration::IdField))
+}
+
+fn kind_of(command: &Command) -> Kind {
+    match &command.details {
+        Details::Login { user } => Kind::Authenticate { user: Some(user.clone()), mechanism: "LOGIN".into() },
+        Details::Authenticate { mechanism, .. } => {
+            Kind::Authenticate { user: None, mechanism: mechanism.clone().into() }
+        }
+        Details::Select { .. } => Kind::Select { mailbox: command.mailboxes.first().cloned().unwrap_or_default() },
+        Details::Enable { capabilities } => {
+            let utf8 = |name: &&str| name.eq_ignore_ascii_case("UTF8=ACCEPT") || name.eq_ignore_ascii_case("IMAP4rev2");
+            Kind::Enable { utf8: capabilities.iter().map(String::as_str).any(|name| utf8(&name)) }
+        }
+        _ => match command.name {
+            "CLOSE" | "UNSELECT" => Kind::Leave,
+            "LOGOUT" => Kind::Logout,
+            "FETCH" | "UID FETCH" => Kind::Fetch,
+            _ => Kind::Plain,
+        },
+    }
+}

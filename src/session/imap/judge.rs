@@ -1,0 +1,233 @@
+//! Decides about a complete command, before any of its octets goes up.
+
+use std::borrow::Cow;
+use std::time::Instant;
+
+use bytes::BytesMut;
+
+use super::phase::{Answer, Body, Completing, Kind, Phase, Prepared, Runs, Then};
+use super::send;
+use super::{Imap, wipe};
+use crate::policy::{Facts, Permit, Policy, Verdict};
+use crate::session::{
+    Alteration, Answered, CommandId, Completion, Observation, Outbox, Posture, Speaker, State, TlsMode, ViolationKind,
+};
+use crate::wire::imap::{Allowed, Command, Details, Head, Tail};
+use crate::wire::{Protocol, Side};
+
+/// Why a command is answered by the proxy.
+pub(super) struct Refusal {
+    word: &'static str,
+    code: Option<Cow<'static, str>>,
+    sentence: String,
+    by: Answered,
+}
+
+impl Refusal {
+    fn bad(sentence: &str) -> Self {
+        Self { word: "BAD", code: None, sentence: sentence.to_owned(), by: Answered::Syntax }
+    }
+
+    pub(super) fn answer(self, tag: &str, id: CommandId, begun: Instant) -> Box<Answer> {
+        let code = self.code.as_ref().map_or_else(String::new, |code| format!("[{code}] "));
+        let line = format!("{tag} {} {code}{}\r\n", self.word, self.sentence);
+        let completion = match self.word {
+            "OK" => Completion::Ok,
+            "NO" => Completion::No,
+            _ => Completion::Bad,
+        };
+        let completing = Completing { completion, code: self.code, by: self.by, begun };
+        Box::new(Answer {
+            line: line.into(),
+            speaker: Speaker::ProxyToClient,
+            completes: Some((id, completing)),
+            starts_tls: false,
+            close: None,
+        })
+    }
+}
+
+impl Imap {
+    /// A complete command: judge it, then send it up, answer it, or serve it here.
+    pub(super) fn take_command(&mut self, command: Command, mut octets: BytesMut, now: Instant, out: &mut Outbox) {
+        let id = self.next_id();
+        self.report_begun(id, &command, now, out);
+        match self.judge(id, &command, now, out) {
+            Err(refusal) => {
+                self.say_command(id, &command, &octets, false, now, out);
+                wipe(&mut octets);
+                self.refuse_judged(&command, refusal.answer(command.tag.as_str(), id, now), now, out);
+            }
+            Ok(permit) => {
+                if command.name == "STARTTLS" {
+                    self.say_command(id, &command, &octets, false, now, out);
+                    return self.serve_starttls(id, &command, now, out);
+                }
+                self.send_command(id, command, octets, permit, now, out);
+            }
+        }
+    }
+
+    /// The head of an APPEND or REPLACE whose message is announced.
+    pub(super) fn take_message(&mut self, head: Head, octets: BytesMut, early: bool, now: Instant, out: &mut Outbox) {
+        let Head { command, message } = head;
+        let id = self.next_id();
+        self.report_begun(id, &command, now, out);
+        let too_large = message.announced.size > self.setup.terms.limits.message as u64;
+        let judged = self.judge(id, &command, now, out);
+        let refusal = match judged {
+            Ok(_) if too_large => Err(Refusal {
+                word: "NO",
+                code: Some("TOOBIG".into()),
+                sentence: "The message is larger than this server takes".to_owned(),
+                by: Answered::Syntax,
+            }),
+            judged => judged,
+        };
+        self.say_command(id, &command, &octets, refusal.is_ok(), now, out);
+        match refusal {
+            Err(refusal) => {
+                let answer = refusal.answer(command.tag.as_str(), id, now);
+                let announced = &message.announced;
+                let tail = Tail::of(octets.get(..announced.at.end.saturating_sub(2)).unwrap_or_default());
+                self.refuse(answer, tail, early, now, out);
+            }
+            Ok(permit) => {
+                let encoded = send::encode(octets, &command.literals, Some(&message.announced), false);
+                if let Some(change) = encoded.altered {
+                    send::altered(Side::Upstream, Alteration::LiteralForm, change, now, out);
+                }
+                let body = Body::announced(&message.announced, message.enclosure);
+                let runs = Runs { left: encoded.left, then: Then::Body(body) };
+                let kind = Kind::Append;
+                // while its literal is open nothing else is sent anyway
+                let prepared = Prepared { tag: command.tag, id, begun: now, kind, barrier: false, runs };
+                self.launch(Box::new(prepared), permit, out);
+            }
+        }
+    }
+
+    fn report_begun(&self, id: CommandId, command: &Command, now: Instant, out: &mut Outbox) {
+        out.observe(
+            now,
+            Observation::CommandBegun {
+                id,
+                tag: Some(command.tag.as_str().to_owned()),
+                command: Cow::Borrowed(command.name),
+                operation: command.operation,
+                effect: command.effect,
+                mailboxes: command.mailboxes.clone(),
+            },
+        );
+    }
+
+    /// Whether a command may go up. In this order: what the protocol says, what is offered, what is safe,
+    /// what the policy says.
+    fn judge(&self, id: CommandId, command: &Command, now: Instant, out: &mut Outbox) -> Result<Permit, Refusal> {
+        let violated = |kind, refusal: Refusal, out: &mut Outbox| {
+            Self::violated(Side::Client, kind, refusal.sentence.clone(), now, out);
+            Err(refusal)
+        };
+        if command.tag.as_str().starts_with(&self.own_prefix()) {
+            return violated(ViolationKind::Syntax, Refusal::bad("This tag is not available"), out);
+        }
+        if !self.is_allowed_now(command.spec.allowed) {
+            let sentence = match command.spec.allowed {
+                Allowed::NotAuthenticated => "Already authenticated",
+                Allowed::Selected if self.state == State::Authenticated => "No mailbox selected",
+                _ => "Log in first",
+            };
+            return violated(ViolationKind::State, Refusal::bad(sentence), out);
+        }
+        if self.is_clear_login(command) {
+            let refusal = Refusal {
+                word: "NO",
+                code: Some("PRIVACYREQUIRED".into()),
+                sentence: "Start TLS before logging in".to_owned(),
+                by: Answered::Syntax,
+            };
+            return violated(ViolationKind::ClearLogin, refusal, out);
+        }
+        if !self.is_offered(command) {
+            return violated(ViolationKind::UnknownCommand, Refusal::bad("This command is not offered here"), out);
+        }
+        self.ask_policy(id, command, now, out)
+    }
+
+    fn is_allowed_now(&self, allowed: Allowed) -> bool {
+        match allowed {
+            Allowed::Always => true,
+            Allowed::NotAuthenticated => self.state == State::NotAuthenticated,
+            Allowed::Authenticated => self.logged_in(),
+            Allowed::Selected => self.state == State::Selected,
+        }
+    }
+
+    /// Logging in while the client's side is in clear and should not be.
+    fn is_clear_login(&self, command: &Command) -> bool {
+        !self.client_tls
+            && self.setup.terms.client_tls == TlsMode::Starttls
+            && matches!(command.details, Details::Login { .. } | Details::Authenticate { .. })
+    }
+
+    fn ask_policy(&self, id: CommandId, command: &Command, now: Instant, out: &mut Outbox) -> Result<Permit, Refusal> {
+        let user = match &command.details {
+            Details::Login { user } => Some(user.as_str()),
+            _ => self.user.as_deref(),
+        };
+        let facts = Facts {
+            protocol: Protocol::Imap,
+            user,
+            command: command.verb(),
+            operation: command.operation,
+            effect: command.effect,
+            mailboxes: &command.mailboxes,
+            selected: self.selected.as_deref(),
+            message: None,
+        };
+        let denial = match self.setup.terms.policy.judge(&facts) {
+            Verdict::Allow(permit) => return Ok(permit),
+            // NO is no defined answer to these (RFC 9051 §6.1)
+            Verdict::Deny(_) if matches!(command.name, "CAPABILITY" | "NOOP" | "LOGOUT" | "STARTTLS") => {
+                return Ok(Policy::own());
+            }
+            Verdict::Deny(denial) => denial,
+        };
+        let enforced = self.setup.terms.posture == Posture::Enforce;
+        let rule = denial.rule.as_ref().to_owned();
+        out.observe(now, Observation::Decided { id, rule, action: "deny".into(), enforced });
+        if !enforced {
+            return Ok(Policy::own());
+        }
+        Err(Refusal {
+            word: "NO",
+            code: Some("NOPERM".into()),
+            sentence: denial.reply.as_ref().to_owned(),
+            by: Answered::Policy,
+        })
+    }
+
+    /// Answers a refused command; a refused SELECT first leaves the mailbox that the client now believes
+    /// it has left (RFC 9051 §6.3.2), without CLOSE, which would expunge.
+    fn refuse_judged(&mut self, command: &Command, answer: Box<Answer>, now: Instant, out: &mut Outbox) {
+        let leaves = matches!(command.details, Details::Select { .. }) && self.state == State::Selected;
+        let by_policy = answer.completes.as_ref().is_some_and(|(_, completing)| completing.by == Answered::Policy);
+        if leaves && by_policy {
+            return self.detach(answer, now, out);
+        }
+        self.phase = Phase::Answer(answer);
+        self.try_answer(now, out);
+    }
+
+    /// Sends the proxy's own UNSELECT (or EXAMINE of a mailbox that cannot be) before a denial.
+    fn detach(&mut self, answer: Box<Answer>, now: Instant, out: &mut Outbox) {
+        let tag = self.own_tag();
+        let line = if self.server.unselect {
+            format!("{tag} UNSELECT\r\n")
+        } else {
+            format!("{tag} EXAMINE \"{}\"\r\n", tag.as_str())
+        };
+        self.launch_own(tag, line, now, out);
+        self.phase = Phase::Detach(answer);
+    }
+}

@@ -1,0 +1,237 @@
+//! Where the client's direction stands, and what is outstanding: the states a session can be in,
+//! each holding just its own data.
+
+use std::borrow::Cow;
+use std::collections::VecDeque;
+use std::time::Instant;
+
+use bytes::Bytes;
+
+use crate::redact::Redacted;
+use crate::session::{Answered, CloseReason, CommandId, Completion, Speaker, State};
+use crate::wire::imap::{Enclosure, Tag, Tail};
+
+/// What the octets at the start of the client's inbox are, or why they wait. At most one command is
+/// open (its end not yet sent up) at any time, so this is one value, not a flag each.
+#[derive(Debug)]
+pub(super) enum Phase {
+    /// The client has not been greeted; its octets are not read.
+    Greeting(Greeting),
+    /// At a command, or inside one whose literal has just been read.
+    Command,
+    /// Octets of a buffered literal are awaited.
+    Literal,
+    /// What follows on this line, and every literal its sender will not wait for, is thrown away;
+    /// then the answer is given (RFC 7888 §4).
+    Discard(Discard),
+    /// A complete command waits for its turn to go up.
+    Hold(Box<Prepared>),
+    /// The answer of the proxy waits until every earlier command is answered.
+    Answer(Box<Answer>),
+    /// A continuation request is awaited; the next run goes up then.
+    Runs(Runs),
+    /// A message literal was announced to the server, whose continuation request is awaited.
+    Announced(Body),
+    /// Octets of a message literal stream up.
+    Body(Body),
+    /// The line that follows a message literal is awaited.
+    BodyTail(Body),
+    /// An authentication exchange (RFC 9051 §6.2.2).
+    Sasl(Sasl),
+    /// IDLE (RFC 9051 §6.3.13).
+    Idle(Idle),
+    /// The proxy's own UNSELECT is outstanding; then the denial is answered.
+    Detach(Box<Answer>),
+    /// STARTTLS was answered; TLS comes next.
+    Switch,
+    /// Framing was lost in posture observe: octets pass unread from here on.
+    Opaque,
+    /// The session has ended.
+    Closed,
+}
+
+/// Steps before the client is greeted.
+#[derive(Debug)]
+pub(super) enum Greeting {
+    /// The server's greeting is awaited.
+    Awaited,
+    /// STARTTLS was sent to the server under this tag.
+    Starttls(Tag),
+    /// TLS to the server is being started.
+    Tls,
+    /// CAPABILITY was sent to the server inside TLS, under this tag.
+    Capability(Tag),
+}
+
+/// An answer that is given when its turn comes.
+#[derive(Debug)]
+pub(super) struct Answer {
+    /// What is said.
+    pub(super) line: Bytes,
+    /// Whose words they are.
+    pub(super) speaker: Speaker,
+    /// The command it completes, with who answers and when it began; none for lines that were no command.
+    pub(super) completes: Option<(CommandId, Completing)>,
+    /// TLS starts on the client's side behind it.
+    pub(super) starts_tls: bool,
+    /// The session ends after it.
+    pub(super) close: Option<(CloseReason, Cow<'static, str>)>,
+}
+
+/// What completing a command by the proxy's own answer reports.
+#[derive(Debug)]
+pub(super) struct Completing {
+    pub(super) completion: Completion,
+    pub(super) code: Option<Cow<'static, str>>,
+    pub(super) by: Answered,
+    pub(super) begun: Instant,
+}
+
+/// What is done after the discarding.
+#[derive(Debug)]
+pub(super) struct Discard {
+    /// The answer; none if the server's reply has been forwarded already or the octets were noise.
+    pub(super) answer: Option<Box<Answer>>,
+    /// Octets of literals thrown away so far.
+    pub(super) drained: u64,
+}
+
+/// A command that was judged, in the form in which it goes up.
+#[derive(Debug)]
+pub(super) struct Prepared {
+    pub(super) tag: Tag,
+    pub(super) id: CommandId,
+    pub(super) begun: Instant,
+    pub(super) kind: Kind,
+    /// Sent only when nothing is outstanding, and nothing after it until it is answered.
+    pub(super) barrier: bool,
+    pub(super) runs: Runs,
+}
+
+/// Runs of octets between which continuation requests are awaited.
+#[derive(Debug)]
+pub(super) struct Runs {
+    pub(super) left: VecDeque<Bytes>,
+    /// What follows the last run.
+    pub(super) then: Then,
+}
+
+/// What follows the last run of a command.
+#[derive(Debug)]
+pub(super) enum Then {
+    /// The command is complete.
+    Command,
+    /// A message literal, announced at the end of the last run.
+    Body(Body),
+    /// An authentication exchange.
+    Sasl(Sasl),
+    /// IDLE.
+    Idle,
+}
+
+/// A message literal on its way up.
+#[derive(Debug)]
+pub(super) struct Body {
+    /// Its size in octets.
+    pub(super) octets: u64,
+    /// The client waits for a continuation request before it sends.
+    pub(super) client_waits: bool,
+    /// What must be closed behind it.
+    pub(super) enclosure: Enclosure,
+    /// Sizes of the messages of this command that have been sent.
+    pub(super) stored: Vec<u64>,
+    /// The server answered NO or BAD before the command was complete; said when it is.
+    pub(super) early: Option<Box<Answer>>,
+    /// Posture observe, a command that could not be parsed: what follows passes unjudged.
+    pub(super) raw: bool,
+}
+
+/// An authentication exchange.
+#[derive(Debug)]
+pub(super) struct Sasl {
+    /// The initial response of a client whose server takes none on the command line.
+    pub(super) held: Option<Redacted<Vec<u8>>>,
+    pub(super) turn: Turn,
+    /// The client's line was no base64: the proxy cancelled, and answers BAD.
+    pub(super) cancelled: bool,
+    /// The client sent its initial response with the command.
+    pub(super) initial: bool,
+    /// The client answered a challenge.
+    pub(super) answered: bool,
+}
+
+/// Who speaks next in an authentication exchange.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Turn {
+    Server,
+    Client,
+}
+
+/// IDLE.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Idle {
+    /// The continuation request is awaited.
+    Asked,
+    /// The server may push; DONE is awaited.
+    Granted,
+    /// DONE was sent.
+    Done,
+    /// The client said something else: DONE was sent for it, and BAD is answered. How its line ended; none
+    /// if its end has not come.
+    Broken(Option<Tail>),
+}
+
+/// A command that was sent up and is not yet answered.
+#[derive(Debug)]
+pub(super) struct Pending {
+    pub(super) tag: Tag,
+    pub(super) id: CommandId,
+    pub(super) begun: Instant,
+    pub(super) kind: Kind,
+    pub(super) barrier: bool,
+    /// All of it has been sent.
+    pub(super) complete: bool,
+    /// Sizes of the messages it carried.
+    pub(super) stored: Vec<u64>,
+}
+
+impl Pending {
+    /// A command that has just gone up, or begun to.
+    pub(super) fn new(tag: Tag, id: CommandId, begun: Instant, kind: Kind) -> Self {
+        Self { tag, id, begun, kind, barrier: false, complete: false, stored: Vec::new() }
+    }
+}
+
+/// What a command's answer changes.
+#[derive(Debug)]
+pub(super) enum Kind {
+    /// Nothing.
+    Plain,
+    /// OK authenticates.
+    Authenticate { user: Option<String>, mechanism: Cow<'static, str> },
+    /// OK selects, anything else leaves nothing selected (RFC 9051 §6.3.2).
+    Select { mailbox: String },
+    /// OK leaves the mailbox.
+    Leave,
+    /// OK after `* BYE` ends the session.
+    Logout,
+    /// Its untagged answers carry messages.
+    Fetch,
+    /// APPEND, REPLACE.
+    Append,
+    /// ENABLE: names may be UTF-8 afterwards.
+    Enable { utf8: bool },
+    /// The proxy's own command; its answer is not the client's.
+    Own,
+}
+
+/// Sub-states that several places ask for.
+impl Phase {
+    /// Whether octets of the client could be used now.
+    pub(super) fn reads_client(&self) -> bool {
+        !matches!(self, Self::Greeting(_) | Self::Switch | Self::Closed)
+    }
+}
+
+/// The state a session is in before anything was said.
+pub(super) const FIRST: State = State::Greeting;

@@ -1,0 +1,63 @@
+//! What a client's command looks like in the transcript: secrets masked, literals folded.
+
+use std::time::Instant;
+
+use super::Imap;
+use crate::redact::MASK;
+use crate::session::legible::legible;
+use crate::session::{CommandId, Outbox, Speaker};
+use crate::wire::imap::Command;
+
+/// The longest literal that is shown in place.
+const SHORT: usize = 64;
+
+impl Imap {
+    /// Reports a command for the transcript; `as_it_came` if its octets go up unchanged.
+    pub(super) fn say_command(
+        &self,
+        id: CommandId,
+        command: &Command,
+        octets: &[u8],
+        as_it_came: bool,
+        now: Instant,
+        out: &mut Outbox,
+    ) {
+        if self.setup.terms.transcript {
+            let by = if as_it_came { Speaker::Client } else { Speaker::ClientHeld };
+            self.say_text(by, Some(id), shown(command, octets), octets.len() as u64, now, out);
+        }
+    }
+}
+
+/// The command on one line.
+fn shown(command: &Command, octets: &[u8]) -> String {
+    let secret = |at: usize| command.secrets.iter().find(|range| range.contains(&at));
+    let mut text = String::new();
+    let mut at = 0;
+    let at_least = |range: &std::ops::Range<usize>| octets.get(range.clone()).unwrap_or_default();
+    while at < octets.len() {
+        if let Some(range) = secret(at) {
+            text.push_str(MASK);
+            at = range.end;
+        } else if let Some(literal) = command.literals.iter().find(|literal| literal.announcement.start == at) {
+            text.push_str(&legible(at_least(&literal.announcement)));
+            text.push(' ');
+            let value = at_least(&literal.octets);
+            if secret(literal.octets.start).is_some() {
+                text.push_str(MASK);
+            } else if value.len() <= SHORT {
+                text.push_str(&legible(value));
+            } else {
+                text.push_str(&format!("‹{} octets›", value.len()));
+            }
+            at = literal.octets.end.max(at + 1);
+        } else {
+            let next = command.secrets.iter().map(|range| range.start);
+            let next = next.chain(command.literals.iter().map(|literal| literal.announcement.start));
+            let end = next.filter(|start| *start > at).min().unwrap_or(octets.len());
+            text.push_str(&legible(at_least(&(at..end))));
+            at = end;
+        }
+    }
+    text
+}

@@ -1,0 +1,264 @@
+//! What goes up, in which order, and what the proxy says itself.
+
+use std::collections::VecDeque;
+use std::time::Instant;
+
+use bytes::{Bytes, BytesMut};
+
+use super::phase::{Answer, Body, Idle, Kind, Pending, Phase, Prepared, Runs, Then};
+use super::{Imap, Step, secret};
+use crate::policy::Permit;
+use crate::session::{Alteration, CommandId, Completion, Observation, Outbox, Speaker};
+use crate::wire::Side;
+use crate::wire::imap::{Announced, Enclosure, LiteralSpan, Tag};
+
+/// The longest literal that goes up as a quoted string; servers bound those (Cyrus: maxquoted).
+const LONGEST_QUOTED: usize = 1000;
+
+impl Imap {
+    /// Sends a judged command up, now or when its turn comes. The permit is the proof of judgement.
+    pub(super) fn launch(&mut self, prepared: Box<Prepared>, _permit: Permit, out: &mut Outbox) {
+        self.phase = Phase::Hold(prepared);
+        self.try_launch(out);
+    }
+
+    /// Sends the held command up if nothing is in its way.
+    pub(super) fn try_launch(&mut self, out: &mut Outbox) -> Step {
+        let Phase::Hold(prepared) = &self.phase else { return Step::Stalled };
+        let blocked = self.barrier_outstanding()
+            || (prepared.barrier && !self.pending.is_empty())
+            || self.pending.len() >= self.setup.terms.limits.in_flight.max(1)
+            || self.pending.iter().any(|pending| pending.tag == prepared.tag);
+        if blocked {
+            return Step::Stalled;
+        }
+        let Phase::Hold(prepared) = std::mem::replace(&mut self.phase, Phase::Command) else { return Step::Stalled };
+        let Prepared { tag, id, begun, kind, barrier, runs } = *prepared;
+        self.pending.push_back(Pending { barrier, ..Pending::new(tag, id, begun, kind) });
+        self.next_run(runs, out);
+        Step::Advanced
+    }
+
+    /// Sends the next run of the open command; the phase says what is awaited then.
+    pub(super) fn next_run(&mut self, mut runs: Runs, out: &mut Outbox) {
+        if let Some(run) = runs.left.pop_front() {
+            out.send(Side::Upstream, run);
+        }
+        if !runs.left.is_empty() {
+            self.phase = Phase::Runs(runs);
+            return;
+        }
+        self.phase = match runs.then {
+            Then::Body(body) => Phase::Announced(body),
+            Then::Sasl(sasl) => Phase::Sasl(sasl),
+            Then::Idle => Phase::Idle(Idle::Asked),
+            Then::Command => {
+                if let Some(open) = self.pending.back_mut() {
+                    open.complete = true;
+                }
+                Phase::Command
+            }
+        };
+    }
+
+    /// A command is outstanding after which nothing may be sent until it is answered.
+    pub(super) fn barrier_outstanding(&self) -> bool {
+        self.pending.iter().any(|pending| pending.barrier)
+    }
+
+    /// Sends a line of the proxy's own up, under a tag of its own; its answer stays here.
+    pub(super) fn launch_own(&mut self, tag: Tag, line: String, now: Instant, out: &mut Outbox) {
+        self.say(Speaker::ProxyToUpstream, None, line.as_bytes(), now, out);
+        out.send(Side::Upstream, line);
+        let id = CommandId(0);
+        self.pending.push_back(Pending { barrier: true, complete: true, ..Pending::new(tag, id, now, Kind::Own) });
+    }
+
+    /// Gives the held answer if every earlier command is answered.
+    pub(super) fn try_answer(&mut self, now: Instant, out: &mut Outbox) -> Step {
+        let Phase::Answer(answer) = &self.phase else { return Step::Stalled };
+        if !self.pending.is_empty() || (answer.starts_tls && !self.responses.is_open()) {
+            return Step::Stalled;
+        }
+        let Phase::Answer(answer) = std::mem::replace(&mut self.phase, Phase::Command) else { return Step::Stalled };
+        self.give(*answer, now, out);
+        Step::Advanced
+    }
+
+    /// Says the proxy's answer to a command, and reports the command as completed.
+    pub(super) fn give(&mut self, answer: Answer, now: Instant, out: &mut Outbox) {
+        let id = answer.completes.as_ref().map(|(id, _)| *id);
+        if !answer.line.is_empty() {
+            self.say(answer.speaker, id, &answer.line, now, out);
+            self.local.push_back(answer.line);
+            self.flush_local(out);
+        }
+        if let Some((id, completing)) = answer.completes {
+            let latency = now.saturating_duration_since(completing.begun);
+            let code = completing.code.map(Into::into);
+            let (completion, by) = (completing.completion, completing.by);
+            out.observe(now, Observation::CommandCompleted { id, completion, code, by, latency });
+        }
+        if answer.starts_tls {
+            self.phase = Phase::Switch;
+            out.start_tls(Side::Client);
+        }
+        if let Some((why, sentence)) = answer.close {
+            self.end(why, &sentence, now, out);
+        }
+    }
+
+    /// Says a line to the client at the next response boundary, which is now unless a response is
+    /// being forwarded.
+    pub(super) fn say_local(&mut self, line: Bytes, id: Option<CommandId>, now: Instant, out: &mut Outbox) {
+        self.say(Speaker::ProxyToClient, id, &line, now, out);
+        self.local.push_back(line);
+        self.flush_local(out);
+    }
+
+    /// Sends what the proxy has to say if the client is at a response boundary.
+    pub(super) fn flush_local(&mut self, out: &mut Outbox) {
+        if self.responses.is_open() {
+            self.send_local(out);
+        }
+    }
+
+    /// Sends what the proxy has to say.
+    pub(super) fn send_local(&mut self, out: &mut Outbox) {
+        for line in std::mem::take(&mut self.local) {
+            out.send(Side::Client, line);
+        }
+    }
+
+    /// Ends every outstanding command that will not be answered any more.
+    pub(super) fn abort_pending(&mut self, now: Instant, out: &mut Outbox) {
+        for pending in std::mem::take(&mut self.pending) {
+            let latency = now.saturating_duration_since(pending.begun);
+            out.observe(
+                now,
+                Observation::CommandCompleted {
+                    id: pending.id,
+                    completion: Completion::Aborted,
+                    code: None,
+                    by: crate::session::Answered::Upstream,
+                    latency,
+                },
+            );
+        }
+    }
+
+    /// A server that closed after LOGOUT without a word: BYE and OK are said for it (RFC 9051 §6.1.3).
+    pub(super) fn finish_logout(&mut self, now: Instant, out: &mut Outbox) {
+        let Some(at) = self.pending.iter().position(|pending| matches!(pending.kind, Kind::Logout)) else { return };
+        let Some(pending) = self.pending.remove(at) else { return };
+        if !self.responses.at_boundary() {
+            return;
+        }
+        if !self.bye {
+            self.say_local(Bytes::from_static(b"* BYE Logging out\r\n"), Some(pending.id), now, out);
+            self.bye = true;
+        }
+        let line = format!("{} OK Logout completed\r\n", pending.tag);
+        self.say_local(line.into(), Some(pending.id), now, out);
+    }
+}
+
+/// A command as it goes up, and by how much it differs from what came.
+pub(super) struct Encoded {
+    pub(super) left: VecDeque<Bytes>,
+    pub(super) altered: Option<(u64, u64)>,
+}
+
+/// Puts a command into runs: octet for octet, except that no literal goes up as the client framed it
+/// (RFC 7888 §4 lets a server that refuses a command run the octets): it becomes a quoted string where
+/// every server can read one, else a synchronizing literal. `message` is a message's announcement at
+/// the end of `octets`, if there is one; with `hide` every copy is wiped once it is sent.
+pub(super) fn encode(
+    mut octets: BytesMut,
+    literals: &[LiteralSpan],
+    message: Option<&Announced>,
+    hide: bool,
+) -> Encoded {
+    if literals.is_empty() && message.is_none_or(is_canonical) {
+        let run = if hide { secret(take_wiping(octets)) } else { octets.freeze() };
+        return Encoded { left: VecDeque::from([run]), altered: None };
+    }
+    let (mut left, mut run, mut from) = (VecDeque::new(), Vec::with_capacity(octets.len() + 16), 0);
+    let at = |range: std::ops::Range<usize>| octets.get(range).unwrap_or_default();
+    for span in literals {
+        run.extend_from_slice(at(from..span.announcement.start));
+        let value = at(span.octets.clone());
+        from = span.octets.end;
+        if !span.literal8 && is_quotable(value) {
+            quote(value, &mut run);
+        } else {
+            announce(value.len() as u64, span.literal8, &mut run);
+            left.push_back(finish(std::mem::take(&mut run), hide));
+            run.extend_from_slice(value);
+        }
+    }
+    match message {
+        Some(message) => {
+            run.extend_from_slice(at(from..message.at.start));
+            announce(message.size, message.literal8, &mut run);
+        }
+        None => run.extend_from_slice(at(from..octets.len())),
+    }
+    left.push_back(finish(run, hide));
+    let sent: usize = left.iter().map(Bytes::len).sum();
+    let altered = Some((octets.len() as u64, sent as u64));
+    if hide {
+        octets.fill(0);
+    }
+    Encoded { left, altered }
+}
+
+/// Synchronizing, and its count without leading zeros.
+fn is_canonical(message: &Announced) -> bool {
+    let digits = message.size.to_string().len();
+    message.sync && message.at.len() == digits + 4 + usize::from(message.literal8)
+}
+
+fn finish(run: Vec<u8>, hide: bool) -> Bytes {
+    if hide { secret(run) } else { run.into() }
+}
+
+fn take_wiping(mut octets: BytesMut) -> Vec<u8> {
+    let copy = octets.to_vec();
+    octets.fill(0);
+    copy
+}
+
+fn is_quotable(value: &[u8]) -> bool {
+    value.len() <= LONGEST_QUOTED
+        && value.iter().all(|octet| matches!(octet, 1..=127) && !matches!(octet, b'\r' | b'\n'))
+}
+
+pub(super) fn quote(value: &[u8], run: &mut Vec<u8>) {
+    run.push(b'"');
+    for octet in value {
+        if matches!(octet, b'"' | b'\\') {
+            run.push(b'\\');
+        }
+        run.push(*octet);
+    }
+    run.push(b'"');
+}
+
+pub(super) fn announce(count: u64, literal8: bool, run: &mut Vec<u8>) {
+    let tilde = if literal8 { "~" } else { "" };
+    run.extend_from_slice(format!("{tilde}{{{count}}}\r\n").as_bytes());
+}
+
+/// Reports that a command goes up in another form than it came.
+pub(super) fn altered(to: Side, why: Alteration, (removed, added): (u64, u64), now: Instant, out: &mut Outbox) {
+    out.observe(now, Observation::Altered { to, why, removed, added });
+}
+
+impl Body {
+    /// A message literal that was announced by the client.
+    pub(super) fn announced(message: &Announced, enclosure: Enclosure) -> Self {
+        let (octets, client_waits) = (message.size, message.sync);
+        Self { octets, client_waits, enclosure, stored: Vec::new(), early: None, raw: false }
+    }
+}

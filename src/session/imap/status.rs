@@ -1,0 +1,422 @@
+//! Status responses: which command one completes, what that changes, and what of it may be shown.
+
+use std::time::Instant;
+
+use bytes::Bytes;
+
+use super::phase::{Answer, Completing, Discard, Idle, Kind, Pending, Phase, Sasl};
+use super::server::Fate;
+use super::{Imap, Stray};
+use crate::session::{
+    Alteration, Answered, CloseReason, CommandId, Completion, Observation, Outbox, Posture, Speaker, State, TlsMode,
+    ViolationKind,
+};
+use crate::wire::Side;
+use crate::wire::imap::capability::{ClientTls, Rules, Shown, Unknown};
+use crate::wire::imap::{Command, Details, Names, StatusLine, StatusWord, Tail};
+
+impl Imap {
+    /// A tagged status response.
+    #[expect(clippy::too_many_arguments, reason = "a line with what stands around it; private to this module's reader")]
+    pub(super) fn tagged(
+        &mut self,
+        tag: &[u8],
+        status: &StatusLine<'_>,
+        line: &[u8],
+        whole: bool,
+        early: bool,
+        now: Instant,
+        out: &mut Outbox,
+    ) -> Fate {
+        let Some(at) = self.pending.iter().position(|pending| pending.tag.as_str().as_bytes() == tag) else {
+            let detail = "An answer to a command that was not sent";
+            if self.enforcing() {
+                return self.upstream_slip(ViolationKind::Unsolicited, detail, now, out);
+            }
+            Self::violated(Side::Upstream, ViolationKind::Unsolicited, detail, now, out);
+            return self.pass_status(line, status, None, whole, now, out);
+        };
+        if !matches!(status.word, StatusWord::Ok | StatusWord::No | StatusWord::Bad) {
+            return self.upstream_slip(ViolationKind::Framing, "A tagged BYE or PREAUTH", now, out);
+        }
+        if self.pending.get(at).is_some_and(|pending| !pending.complete) {
+            return self.open_answered(status, line, whole, early, now, out);
+        }
+        let Some(pending) = self.pending.remove(at) else { return Fate::Drop };
+        if matches!(pending.kind, Kind::Own) {
+            return self.own_answered(line, now, out);
+        }
+        let id = pending.id;
+        let fate = self.pass_status(line, status, Some(id), whole, now, out);
+        self.completed(pending, status, now, out);
+        fate
+    }
+
+    /// The open command is answered before its end.
+    fn open_answered(
+        &mut self,
+        status: &StatusLine<'_>,
+        line: &[u8],
+        whole: bool,
+        early: bool,
+        now: Instant,
+        out: &mut Outbox,
+    ) -> Fate {
+        let refused = status.word != StatusWord::Ok;
+        match std::mem::replace(&mut self.phase, Phase::Command) {
+            Phase::Sasl(sasl) => self.sasl_answered(&sasl, status, line, whole, early, now, out),
+            Phase::Idle(idle) => self.idle_answered(idle, status, line, whole, now, out),
+            Phase::Runs(_) if refused => {
+                let Some(pending) = self.pending.pop_back() else { return Fate::Drop };
+                let fate = self.pass_status(line, status, Some(pending.id), whole, now, out);
+                self.completed(pending, status, now, out);
+                fate
+            }
+            Phase::Announced(body) if refused => {
+                let Some(answer) = self.take_answer(status, line, whole, now, out) else { return Fate::Drop };
+                self.pending.pop_back();
+                self.message_refused(&body, answer, early, now, out);
+                Fate::Drop
+            }
+            Phase::Body(mut body) if refused && body.early.is_none() => {
+                body.early = self.take_answer(status, line, whole, now, out);
+                self.phase = Phase::Body(body);
+                Fate::Drop
+            }
+            Phase::BodyTail(mut body) if refused && body.early.is_none() => {
+                body.early = self.take_answer(status, line, whole, now, out);
+                self.phase = Phase::BodyTail(body);
+                Fate::Drop
+            }
+            phase => {
+                self.phase = phase;
+                self.upstream_slip(ViolationKind::TooSoon, "A command was answered before its end", now, out)
+            }
+        }
+    }
+
+    /// The server's answer to the open command, kept until it can be given.
+    fn take_answer(
+        &mut self,
+        status: &StatusLine<'_>,
+        line: &[u8],
+        whole: bool,
+        now: Instant,
+        out: &mut Outbox,
+    ) -> Option<Box<Answer>> {
+        let (id, begun) = self.pending.back().map(|pending| (pending.id, pending.begun))?;
+        let line = match self.rewritten(line, status, whole, now, out) {
+            Some(line) => line.into(),
+            None => Bytes::copy_from_slice(line),
+        };
+        let code = status.code_name().map(Into::into);
+        let completing = Completing { completion: completion_of(status.word), code, by: Answered::Upstream, begun };
+        Some(Box::new(Answer {
+            line,
+            speaker: Speaker::Upstream,
+            completes: Some((id, completing)),
+            starts_tls: false,
+            close: None,
+        }))
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "a line with what stands around it; private to this module")]
+    fn sasl_answered(
+        &mut self,
+        sasl: &Sasl,
+        status: &StatusLine<'_>,
+        line: &[u8],
+        whole: bool,
+        early: bool,
+        now: Instant,
+        out: &mut Outbox,
+    ) -> Fate {
+        let accepted = status.word == StatusWord::Ok;
+        let Some(pending) = self.pending.pop_back() else { return Fate::Drop };
+        if sasl.cancelled && accepted {
+            return self.upstream_slip(ViolationKind::Sasl, "A cancelled authentication was accepted", now, out);
+        }
+        let id = pending.id;
+        if sasl.cancelled {
+            self.say(Speaker::UpstreamHeld, Some(id), line, now, out);
+            let answer = self.bad(pending.tag.as_str(), "The authentication line is not base64");
+            self.answer_for(*answer, &pending, now, out);
+            return Fate::Drop;
+        }
+        let fate = self.pass_status(line, status, Some(id), whole, now, out);
+        self.completed(pending, status, now, out);
+        if !accepted {
+            self.sasl_refused(sasl, early, now, out);
+        }
+        fate
+    }
+
+    fn idle_answered(
+        &mut self,
+        idle: Idle,
+        status: &StatusLine<'_>,
+        line: &[u8],
+        whole: bool,
+        now: Instant,
+        out: &mut Outbox,
+    ) -> Fate {
+        let Some(pending) = self.pending.pop_back() else { return Fate::Drop };
+        if let Idle::Broken(tail) = idle {
+            self.say(Speaker::UpstreamHeld, Some(pending.id), line, now, out);
+            let mut answer = self.bad(pending.tag.as_str(), "Only DONE may be said while idling");
+            answer.completes = Some((pending.id, by_syntax(&pending)));
+            match tail {
+                Some(tail) => self.refuse(answer, tail, false, now, out),
+                None => self.phase = Phase::Discard(Discard { answer: Some(answer), drained: 0 }),
+            }
+            return Fate::Drop;
+        }
+        if idle != Idle::Done {
+            // a DONE that crosses this answer belongs to nobody
+            self.stray = Some(Stray::Done);
+        }
+        let fate = self.pass_status(line, status, Some(pending.id), whole, now, out);
+        self.completed(pending, status, now, out);
+        fate
+    }
+
+    fn answer_for(&mut self, mut answer: Answer, pending: &Pending, now: Instant, out: &mut Outbox) {
+        answer.completes = Some((pending.id, by_syntax(pending)));
+        self.give(answer, now, out);
+    }
+
+    /// The proxy's own command was answered; the answer stays here.
+    fn own_answered(&mut self, line: &[u8], now: Instant, out: &mut Outbox) -> Fate {
+        self.say(Speaker::UpstreamHeld, None, line, now, out);
+        if let Phase::Detach(answer) = std::mem::replace(&mut self.phase, Phase::Command) {
+            self.change_state(State::Authenticated, now, out);
+            self.phase = Phase::Answer(answer);
+        }
+        Fate::Drop
+    }
+
+    /// A command of the client is answered: what that changes, and what is reported.
+    fn completed(&mut self, pending: Pending, status: &StatusLine<'_>, now: Instant, out: &mut Outbox) {
+        let ok = status.word == StatusWord::Ok;
+        let Pending { id, begun, kind, stored, .. } = pending;
+        let latency = now.saturating_duration_since(begun);
+        let completion = completion_of(status.word);
+        let (code, by) = (status.code_name(), Answered::Upstream);
+        out.observe(now, Observation::CommandCompleted { id, completion, code, by, latency });
+        match kind {
+            Kind::Authenticate { user, mechanism } => {
+                out.observe(now, Observation::Authentication { user: user.clone(), mechanism, accepted: ok });
+                if ok {
+                    self.user = user;
+                    self.change_state(State::Authenticated, now, out);
+                }
+            }
+            Kind::Select { mailbox } if ok => {
+                self.change_state(State::Selected, now, out);
+                self.selected = Some(mailbox);
+            }
+            Kind::Select { .. } => self.change_state(State::Authenticated, now, out),
+            Kind::Leave if ok => self.change_state(State::Authenticated, now, out),
+            Kind::Enable { utf8: true } if ok => self.names = Names::Utf8,
+            Kind::Append if ok => Self::report_stored(id, &stored, now, out),
+            Kind::Logout if ok => {
+                self.phase = Phase::Closed;
+                self.change_state(State::Logout, now, out);
+                out.close(now, CloseReason::Logout, "The client logged out");
+            }
+            Kind::Append | Kind::Enable { .. } | Kind::Fetch | Kind::Leave | Kind::Logout | Kind::Own | Kind::Plain => {
+            }
+        }
+    }
+
+    /// The command whose data untagged FETCH responses are: the oldest FETCH that is outstanding.
+    pub(super) fn fetching(&self) -> Option<CommandId> {
+        self.pending.iter().find(|pending| matches!(pending.kind, Kind::Fetch)).map(|pending| pending.id)
+    }
+
+    /// A status response as the client may see it.
+    pub(super) fn pass_status(
+        &mut self,
+        line: &[u8],
+        status: &StatusLine<'_>,
+        id: Option<CommandId>,
+        whole: bool,
+        now: Instant,
+        out: &mut Outbox,
+    ) -> Fate {
+        if !whole {
+            self.cut_rest();
+        }
+        match self.rewritten(line, status, whole, now, out) {
+            None => {
+                self.say(Speaker::Upstream, id, line, now, out);
+                Fate::Pass
+            }
+            Some(octets) => {
+                self.say(Speaker::UpstreamHeld, id, line, now, out);
+                self.say(Speaker::ProxyToClient, id, &octets, now, out);
+                Fate::Replace(octets.into())
+            }
+        }
+    }
+
+    /// A status response in the form in which it may go down, if that is another than the server's:
+    /// capabilities filtered, referrals removed, too long a text cut, no braces at its end.
+    fn rewritten(
+        &mut self,
+        line: &[u8],
+        status: &StatusLine<'_>,
+        whole: bool,
+        now: Instant,
+        out: &mut Outbox,
+    ) -> Option<Vec<u8>> {
+        let text = line.strip_suffix(b"\r\n").unwrap_or(line);
+        let most = self.setup.terms.limits.status_line;
+        let (text, cut) = if text.len() > most || !whole { (text.get(..most)?, true) } else { (text, false) };
+        let mut why = cut.then_some(Alteration::StatusCut);
+        let code = status.code.filter(|_| status.code_span.end <= text.len());
+        let mut octets = match code.map(code_kind) {
+            Some(CodeKind::Capability(list)) => {
+                let list = self.filter_capabilities(list);
+                list.map(|list| {
+                    why = Some(Alteration::Capabilities);
+                    spliced(text, status, &[b"[CAPABILITY ", list.as_slice(), b"]"].concat())
+                })
+            }
+            Some(CodeKind::Referral) => {
+                why = Some(Alteration::Referral);
+                Some(without_code(text, status))
+            }
+            Some(CodeKind::Other) | None => None,
+        };
+        if Tail::of(octets.as_deref().unwrap_or(text)) != Tail::Plain {
+            why = why.or(Some(Alteration::TextTail));
+            octets.get_or_insert_with(|| text.to_vec()).push(b'.');
+        }
+        let why = why?;
+        let mut octets = octets.unwrap_or_else(|| text.to_vec());
+        octets.extend_from_slice(b"\r\n");
+        let (removed, added) = (line.len() as u64, octets.len() as u64);
+        out.observe(now, Observation::Altered { to: Side::Client, why, removed, added });
+        Some(octets)
+    }
+
+    /// `* CAPABILITY …`, at any time.
+    pub(super) fn pass_capabilities(
+        &mut self,
+        line: &[u8],
+        list: usize,
+        whole: bool,
+        now: Instant,
+        out: &mut Outbox,
+    ) -> Fate {
+        if !whole {
+            return self.upstream_slip(ViolationKind::LineTooLong, "A capability list is too long", now, out);
+        }
+        let text = line.strip_suffix(b"\r\n").unwrap_or(line);
+        let Some(filtered) = self.filter_capabilities(text.get(list..).unwrap_or_default()) else {
+            self.say(Speaker::Upstream, None, line, now, out);
+            return Fate::Pass;
+        };
+        let mut octets = text.get(..list).unwrap_or_default().to_vec();
+        octets.extend_from_slice(&filtered);
+        octets.extend_from_slice(b"\r\n");
+        self.say(Speaker::UpstreamHeld, None, line, now, out);
+        self.say(Speaker::ProxyToClient, None, &octets, now, out);
+        let (removed, added) = (line.len() as u64, octets.len() as u64);
+        let why = Alteration::Capabilities;
+        out.observe(now, Observation::Altered { to: Side::Client, why, removed, added });
+        Fate::Replace(octets.into())
+    }
+
+    /// The list as the client may see it, if that is another; learns from it what the proxy must know.
+    pub(super) fn filter_capabilities(&mut self, list: &[u8]) -> Option<Vec<u8>> {
+        for name in list.split(|octet| *octet == b' ') {
+            let is = |known: &str| name.eq_ignore_ascii_case(known.as_bytes());
+            let rev2 = is("IMAP4rev2");
+            self.server.initial_response |= rev2 || is("SASL-IR");
+            self.server.unselect |= rev2 || is("UNSELECT");
+        }
+        let filtered = self.capability_rules().filter(list);
+        self.server.scram_plus |= filtered.scram_plus;
+        filtered.changed.then_some(filtered.octets)
+    }
+
+    fn capability_rules(&self) -> Rules<'_> {
+        let terms = &self.setup.terms;
+        let unknown = match terms.posture {
+            Posture::Enforce => Unknown::Hide,
+            Posture::Observe => Unknown::Pass,
+        };
+        let client_tls = match terms.client_tls {
+            _ if self.client_tls => ClientTls::Up,
+            TlsMode::Starttls => ClientTls::Required,
+            TlsMode::Implicit | TlsMode::None => ClientTls::None,
+        };
+        Rules { unknown, client_tls, hide: &terms.hide, scram_plus: self.server.scram_plus }
+    }
+
+    /// Whether a capability is shown to the client if the server has it.
+    pub(super) fn is_capability_offered(&self, name: &str) -> bool {
+        self.capability_rules().show(name) != Shown::Hide
+    }
+
+    /// What a capability list hides is refused as a command too. `IMAP4rev2` includes many extensions, so
+    /// it does not count where an extension is hidden by its own name (RFC 9051 appendix E).
+    pub(super) fn is_offered(&self, command: &Command) -> bool {
+        let offered = |group: &&[&str]| {
+            let mut own = group.iter().filter(|name| !name.eq_ignore_ascii_case("IMAP4rev2")).peekable();
+            own.peek().is_none() || own.any(|name| self.is_capability_offered(name))
+        };
+        let mechanism = match &command.details {
+            Details::Authenticate { mechanism, .. } => self.is_capability_offered(&format!("AUTH={mechanism}")),
+            _ => true,
+        };
+        mechanism && command.needs.iter().all(offered)
+    }
+}
+
+enum CodeKind<'a> {
+    Capability(&'a [u8]),
+    Referral,
+    Other,
+}
+
+fn code_kind(code: &[u8]) -> CodeKind<'_> {
+    let starts = |name: &[u8]| code.get(..name.len()).is_some_and(|start| start.eq_ignore_ascii_case(name));
+    if starts(b"CAPABILITY ") {
+        CodeKind::Capability(code.get(11..).unwrap_or_default())
+    } else if starts(b"REFERRAL") {
+        CodeKind::Referral
+    } else {
+        CodeKind::Other
+    }
+}
+
+/// The line with another code in place of its own.
+fn spliced(text: &[u8], status: &StatusLine<'_>, code: &[u8]) -> Vec<u8> {
+    let before = text.get(..status.code_span.start).unwrap_or_default();
+    let after = text.get(status.code_span.end..).unwrap_or_default();
+    [before, code, after].concat()
+}
+
+fn without_code(text: &[u8], status: &StatusLine<'_>) -> Vec<u8> {
+    let mut octets = spliced(text, status, b"");
+    // the SP that separated the code from the text
+    if octets.get(status.code_span.start) == Some(&b' ') {
+        octets.remove(status.code_span.start);
+    }
+    octets
+}
+
+fn completion_of(word: StatusWord) -> Completion {
+    match word {
+        StatusWord::Ok => Completion::Ok,
+        StatusWord::No => Completion::No,
+        StatusWord::Bad | StatusWord::Bye | StatusWord::PreAuth => Completion::Bad,
+    }
+}
+
+fn by_syntax(pending: &Pending) -> Completing {
+    Completing { completion: Completion::Bad, code: None, by: Answered::Syntax, begun: pending.begun }
+}
