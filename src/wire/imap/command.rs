@@ -75,9 +75,8 @@ pub enum Details {
     },
     /// ID.
     Id {
-        /// Keys and values; `None` for NIL. A value whose key begins with `x-` is left out, for some
-        /// are addresses that servers trust, and none is ours to show (its octets are a secret).
-        pairs: Option<Vec<(Vec<u8>, Option<Vec<u8>>)>>,
+        /// Fields in the order written; `None` for NIL.
+        fields: Option<Vec<IdField>>,
     },
     /// SELECT, EXAMINE.
     Select {
@@ -108,6 +107,24 @@ pub enum Details {
         /// `RETURN (SAVE)`: the result replaces `$`.
         saves: bool,
     },
+}
+
+/// A key and its value in ID.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IdField {
+    /// At most 30 octets.
+    pub key: Vec<u8>,
+    /// At most 1024 octets; `None` for NIL, and always if the field is private.
+    pub value: Option<Vec<u8>>,
+}
+
+impl IdField {
+    /// Whether the key begins with `x-`: servers trust some of these as coming from a proxy of
+    /// theirs. Such a field must not go up, and its value is a secret.
+    #[must_use]
+    pub fn is_private(&self) -> bool {
+        self.key.get(..2).is_some_and(|start| start.eq_ignore_ascii_case(b"x-"))
+    }
 }
 
 /// How much of a message is asked for, in rising order.
@@ -262,10 +279,10 @@ pub fn parse(input: &[u8]) -> Result<Command, Stop> {
 /// Reads one command, its mailbox names encoded as `names` says.
 pub fn parse_with(input: &[u8], names: Names) -> Result<Command, Stop> {
     let mut reader = Reader::new(input, names);
-    let tag = read_tag(&mut reader).map_err(|fault| refuse(fault, None, None))?;
+    let tag = read_tag(&mut reader).map_err(|fault| refuse(&fault, None, None))?;
     let spec = match read_name(&mut reader, input) {
         Ok(spec) => spec,
-        Err(fault) => return Err(refuse(fault, Some(tag), None)),
+        Err(fault) => return Err(refuse(&fault, Some(tag), None)),
     };
     reader.facts.operation = spec.operation;
     reader.facts.effect = spec.effect;
@@ -276,7 +293,7 @@ pub fn parse_with(input: &[u8], names: Names) -> Result<Command, Stop> {
         Err(Fault::Message(message)) => {
             Err(Stop::Message(Box::new(Head { command: assemble(reader, tag, spec), message: *message })))
         }
-        Err(fault) => Err(refuse(fault, Some(tag), Some(spec))),
+        Err(fault) => Err(refuse(&fault, Some(tag), Some(spec))),
     }
 }
 
@@ -289,7 +306,7 @@ pub fn parse_append_more(input: &[u8], enclosure: Enclosure) -> Result<AppendMor
         Err(Fault::Message(message)) => {
             Ok(AppendMore::Message { message: *message, mailboxes: reader.facts.mailboxes })
         }
-        Err(fault) => Err(refuse(fault, None, None)),
+        Err(fault) => Err(refuse(&fault, None, None)),
     }
 }
 
@@ -333,10 +350,10 @@ fn assemble(reader: Reader<'_>, tag: Tag, spec: &'static Spec) -> Command {
     }
 }
 
-fn refuse(fault: Fault, tag: Option<Tag>, spec: Option<&'static Spec>) -> Stop {
+fn refuse(fault: &Fault, tag: Option<Tag>, spec: Option<&'static Spec>) -> Stop {
     let reason = match fault {
         Fault::Literal => return Stop::Literal,
-        Fault::Malformed(reason) => reason,
+        Fault::Malformed(reason) => *reason,
         // a message where the caller has none to offer
         Fault::Message(_) => Reason::Literal,
     };

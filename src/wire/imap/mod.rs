@@ -11,8 +11,8 @@ mod spec;
 mod tag;
 
 pub use command::{
-    Announced, AppendMore, Command, Content, Details, Enclosure, Head, LiteralSpan, Malformed, MessageHead, Reason,
-    Stop, parse, parse_append_more, parse_with,
+    Announced, AppendMore, Command, Content, Details, Enclosure, Head, IdField, LiteralSpan, Malformed, MessageHead,
+    Reason, Stop, parse, parse_append_more, parse_with,
 };
 pub use lexer::is_base64;
 pub use mailbox::{NameError, Names, decode as decode_mailbox};

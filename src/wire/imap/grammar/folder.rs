@@ -49,17 +49,15 @@ fn open(reader: &mut Reader<'_>) -> Result<(), Fault> {
 }
 
 fn open_parameter(reader: &mut Reader<'_>) -> Result<(), Fault> {
-    match reader.one_of(&["CONDSTORE", "QRESYNC"])? {
-        "CONDSTORE" => reader.need(CONDSTORE),
-        _ => {
-            reader.need(QRESYNC);
-            reader.space()?;
-            reader.expect(b'(')?;
-            resynchronisation(reader)?;
-            reader.expect(b')')?;
-        }
+    if reader.one_of(&["CONDSTORE", "QRESYNC"])? == "CONDSTORE" {
+        reader.need(CONDSTORE);
+        return Ok(());
     }
-    Ok(())
+    reader.need(QRESYNC);
+    reader.space()?;
+    reader.expect(b'(')?;
+    resynchronisation(reader)?;
+    reader.expect(b')')
 }
 
 /// UIDVALIDITY, change number, known UIDs, and matching message numbers and UIDs (RFC 7162 §3.2.5).

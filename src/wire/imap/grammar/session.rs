@@ -2,12 +2,12 @@
 
 use std::ops::Range;
 
-use super::super::command::{Details, Reason};
+use super::super::command::{Details, IdField, Reason};
 use super::super::lexer::is_base64;
 use super::super::reader::{Fault, Reader};
 
 /// RFC 2971 §3.3: at most 30 pairs, keys of at most 30 octets, values of at most 1024.
-const ID_PAIRS: usize = 30;
+const ID_FIELDS: usize = 30;
 const ID_KEY: usize = 30;
 const ID_VALUE: usize = 1024;
 /// RFC 4422 §3.1.
@@ -72,31 +72,32 @@ pub(in super::super) fn enable(reader: &mut Reader<'_>) -> Result<(), Fault> {
 
 pub(in super::super) fn id(reader: &mut Reader<'_>) -> Result<(), Fault> {
     reader.space()?;
-    let mut pairs = Vec::new();
+    let mut fields = Vec::new();
     let nil = reader.eat_word("NIL");
     if !nil {
         reader.list_or_empty(|reader| {
-            pairs.push(id_pair(reader)?);
-            if pairs.len() > ID_PAIRS { Err(Fault::Malformed(Reason::Syntax)) } else { Ok(()) }
+            fields.push(id_field(reader)?);
+            if fields.len() > ID_FIELDS { Err(Fault::Malformed(Reason::Syntax)) } else { Ok(()) }
         })?;
     }
-    reader.facts.details = Details::Id { pairs: (!nil).then_some(pairs) };
+    reader.facts.details = Details::Id { fields: (!nil).then_some(fields) };
     Ok(())
 }
 
-fn id_pair(reader: &mut Reader<'_>) -> Result<(Vec<u8>, Option<Vec<u8>>), Fault> {
+fn id_field(reader: &mut Reader<'_>) -> Result<IdField, Fault> {
     let key = reader.string()?.octets().into_owned();
     reader.space()?;
     let value = reader.nstring()?;
     if key.len() > ID_KEY || value.as_ref().is_some_and(|value| value.octets().len() > ID_VALUE) {
         return Err(Fault::Malformed(Reason::Syntax));
     }
-    let private = key.get(..2).is_some_and(|start| start.eq_ignore_ascii_case(b"x-"));
-    if private {
+    let mut field = IdField { key, value: None };
+    if field.is_private() {
         reader.facts.secrets.extend(value.map(|value| value.span));
-        return Ok((key, None));
+    } else {
+        field.value = value.map(|value| value.octets().into_owned());
     }
-    Ok((key, value.map(|value| value.octets().into_owned())))
+    Ok(field)
 }
 
 pub(in super::super) fn language(reader: &mut Reader<'_>) -> Result<(), Fault> {

@@ -74,9 +74,9 @@ fn values<'a>(
         Ok(())
     };
     if reader.peek() == Some(b'(') {
-        reader.list_or_empty(&mut add)?
+        reader.list_or_empty(&mut add)?;
     } else {
-        reader.sequence(&mut add)?
+        reader.sequence(&mut add)?;
     }
     Ok(values)
 }

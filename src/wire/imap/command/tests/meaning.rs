@@ -117,11 +117,12 @@ fn the_initial_response_is_a_secret() {
 fn the_values_of_private_id_keys_are_kept_from_sight() {
     let input = line("a ID (\"name\" \"x\" \"X-originating-ip\" \"1.2.3.4\" \"os\" NIL)");
     let command = parse(&input).expect("valid");
-    let pairs =
-        vec![(b"name".to_vec(), Some(b"x".to_vec())), (b"X-originating-ip".to_vec(), None), (b"os".to_vec(), None)];
-    assert_eq!(command.details, Details::Id { pairs: Some(pairs) });
+    let field = |key: &str, value: Option<&str>| IdField { key: key.into(), value: value.map(Into::into) };
+    let fields = vec![field("name", Some("x")), field("X-originating-ip", None), field("os", None)];
+    assert_eq!(fields.iter().map(IdField::is_private).collect::<Vec<_>>(), [false, true, false]);
+    assert_eq!(command.details, Details::Id { fields: Some(fields) });
     assert_eq!(&input[command.secrets[0].clone()], b"1.2.3.4");
-    assert_eq!(accepted("a ID NIL").details, Details::Id { pairs: None });
+    assert_eq!(accepted("a ID NIL").details, Details::Id { fields: None });
     refused(&line(&format!("a ID ({})", ["\"k\" \"v\""; 31].join(" "))));
     refused(&line(&format!("a ID (\"k\" \"{}\")", "v".repeat(1025))));
 }
