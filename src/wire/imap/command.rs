@@ -12,7 +12,7 @@ use std::ops::Range;
 use super::grammar;
 use super::lexer::is_name_octet;
 use super::mailbox::Names;
-use super::reader::{Fault, Reader};
+use super::reader::{Facts, Fault, Reader};
 use super::spec::Spec;
 use super::tag::{Tag, is_tag_octet};
 use crate::wire::{Effect, Operation};
@@ -254,12 +254,15 @@ pub enum Enclosure {
 pub enum AppendMore {
     /// The command is complete.
     End,
-    /// One more message of a MULTIAPPEND, or one more part of a CATENATE.
+    /// One more message of a MULTIAPPEND (never of a REPLACE: the caller knows which it is), or one
+    /// more part of a CATENATE.
     Message {
         /// Its announcement, at the end of the input.
         message: MessageHead,
         /// The mailboxes that parts between the two messages name by URL.
         mailboxes: Vec<String>,
+        /// As [`Command::needs`].
+        needs: Vec<&'static [&'static str]>,
     },
 }
 
@@ -304,7 +307,8 @@ pub fn parse_append_more(input: &[u8], enclosure: Enclosure) -> Result<AppendMor
     match grammar::append_more(&mut reader, enclosure) {
         Ok(()) => Ok(AppendMore::End),
         Err(Fault::Message(message)) => {
-            Ok(AppendMore::Message { message: *message, mailboxes: reader.facts.mailboxes })
+            let Facts { mailboxes, needs, .. } = reader.facts;
+            Ok(AppendMore::Message { message: *message, mailboxes, needs })
         }
         Err(fault) => Err(refuse(&fault, None, None)),
     }

@@ -355,10 +355,13 @@ impl<'a> Reader<'a> {
     pub(super) fn mailbox(&mut self) -> Result<(), Fault> {
         let text = self.astring()?;
         let name = self.decode(&text)?;
-        if !name.is_empty() {
-            self.facts.mailboxes.push(name);
-        }
+        self.note_mailbox(name);
         Ok(())
+    }
+
+    /// Notes a decoded name among the facts unless it is empty.
+    pub(super) fn note_mailbox(&mut self, name: String) {
+        self.facts.mailboxes.extend(Some(name).filter(|name| !name.is_empty()));
     }
 
     /// The decoded form of a mailbox name or pattern.

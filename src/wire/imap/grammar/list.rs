@@ -62,8 +62,9 @@ fn pattern(reader: &mut Reader<'_>, reference: &str) -> Result<String, Fault> {
 
 /// A pattern without wildcards names a mailbox.
 fn note(reader: &mut Reader<'_>, patterns: Vec<String>) {
-    let named = patterns.iter().filter(|pattern| !pattern.is_empty() && !pattern.contains(['%', '*']));
-    reader.facts.mailboxes.extend(named.cloned());
+    for name in patterns.iter().filter(|pattern| !pattern.contains(['%', '*'])) {
+        reader.note_mailbox(name.clone());
+    }
     reader.facts.details = Details::List { patterns };
 }
 

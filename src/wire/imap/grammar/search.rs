@@ -25,7 +25,12 @@ pub(in super::super) fn sort(reader: &mut Reader<'_>) -> Result<(), Fault> {
             reader.space()?;
         }
         let keys = ["ARRIVAL", "CC", "DATE", "FROM", "SIZE", "SUBJECT", "TO", "DISPLAYFROM", "DISPLAYTO", "RELEVANCY"];
-        reader.one_of(&keys).map(drop)
+        match reader.one_of(&keys)? {
+            "DISPLAYFROM" | "DISPLAYTO" => reader.need(&["SORT=DISPLAY"]),
+            "RELEVANCY" => reader.need(&["SEARCH=FUZZY"]),
+            _ => {}
+        }
+        Ok(())
     })?;
     charset_and_keys(reader)
 }

@@ -58,7 +58,7 @@ fn label(reader: &mut Reader<'_>) -> Result<String, Fault> {
     }
     let text = reader.astring()?;
     let name = reader.decode(&text)?;
-    reader.facts.mailboxes.push(name.clone());
+    reader.note_mailbox(name.clone());
     Ok(name)
 }
 

@@ -32,9 +32,7 @@ pub(super) fn url(reader: &mut Reader<'_>) -> Result<(), Fault> {
     let text = reader.astring()?;
     reader.facts.secrets.push(text.span.clone());
     let name = mailbox(&text).ok_or(start)?;
-    if !name.is_empty() {
-        reader.facts.mailboxes.push(name);
-    }
+    reader.note_mailbox(name);
     Ok(())
 }
 

@@ -208,15 +208,16 @@ fn a_message_is_followed_by_the_end_or_by_one_more() {
     assert_eq!(next(b"\r\n", Enclosure::None).expect("end"), AppendMore::End);
     assert_eq!(next(b")\r\n", Enclosure::Utf8).expect("end"), AppendMore::End);
     assert_eq!(next(b")\r\n", Enclosure::Catenate).expect("end"), AppendMore::End);
-    for (input, enclosure) in [
-        (&b" (\\Seen) {3+}\r\n"[..], Enclosure::None),
-        (b") \" 7-Jul-1996 02:44:25 -0700\" {3+}\r\n", Enclosure::Utf8),
-        (b" URL \"/o;UID=1\" TEXT {3+}\r\n", Enclosure::Catenate),
+    for (input, enclosure, expected) in [
+        (&b" (\\Seen) {3+}\r\n"[..], Enclosure::None, &[&["MULTIAPPEND"][..]][..]),
+        (b") \" 7-Jul-1996 02:44:25 -0700\" ~{3+}\r\n", Enclosure::Utf8, &[&["MULTIAPPEND"], &["BINARY"]]),
+        (b" URL \"/o;UID=1\" TEXT {3+}\r\n", Enclosure::Catenate, &[]),
     ] {
-        let AppendMore::Message { message, .. } = next(input, enclosure).expect("one more") else {
+        let AppendMore::Message { message, needs, .. } = next(input, enclosure).expect("one more") else {
             panic!("{input:?}")
         };
         assert_eq!((message.announced.size, message.announced.sync), (3, false));
+        assert_eq!(needs, expected);
     }
     for (input, enclosure) in [
         (&b"\r\n"[..], Enclosure::Utf8),

@@ -118,3 +118,20 @@ fn a_message_announced_too_early_is_refused() {
         refused(&line(&format!("a {text}")));
     }
 }
+
+#[test]
+fn every_literal_of_a_valid_command_is_asked_for_in_turn() {
+    for text in grammar::valid() {
+        let input = line(&format!("a {text}"));
+        for literal in parse(&input).expect("valid").literals {
+            let announced = &input[..literal.announcement.end];
+            assert!(matches!(parse(announced), Err(Stop::Literal)), "{text}");
+        }
+    }
+}
+
+#[test]
+fn a_refusal_never_repeats_what_was_said() {
+    let malformed = refused(b"a LOGIN joe hunter2 hunter2\r\n");
+    assert!(!format!("{malformed:?}").contains("hunter2"));
+}
