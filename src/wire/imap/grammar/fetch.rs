@@ -1,0 +1,228 @@
+//! FETCH (RFC 9051 §6.4.5; RFC 3516, 7162, 8474, 8514, 8970, 9394; Gmail's items).
+//!
+//! Items without parentheses are refused: some servers serve all of them, others only the first.
+
+use super::super::command::{Content, Details};
+use super::super::reader::{Fault, Reader};
+use super::{CONDSTORE, GMAIL, OBJECTID, QRESYNC};
+use crate::wire::Operation;
+
+/// What one item, or several, ask for.
+#[derive(Clone, Copy)]
+pub(super) struct Asked {
+    content: Content,
+    sets_seen: bool,
+}
+
+impl Asked {
+    pub(super) const NOTHING: Self = Self { content: Content::Headers, sets_seen: false };
+
+    pub(super) fn and(self, other: Self) -> Self {
+        Self { content: self.content.max(other.content), sets_seen: self.sets_seen || other.sets_seen }
+    }
+
+    pub(super) fn details(self) -> Details {
+        Details::Fetch { content: self.content, sets_seen: self.sets_seen }
+    }
+}
+
+pub(in super::super) fn fetch(reader: &mut Reader<'_>) -> Result<(), Fault> {
+    items(reader)?;
+    if reader.eat(b' ') { reader.list(modifier) } else { Ok(()) }
+}
+
+/// As FETCH, and VANISHED (RFC 7162 §3.2.6) is allowed.
+pub(in super::super) fn uid_fetch(reader: &mut Reader<'_>) -> Result<(), Fault> {
+    items(reader)?;
+    if !reader.eat(b' ') {
+        return Ok(());
+    }
+    reader.list(|reader| {
+        if reader.eat_word("VANISHED") {
+            reader.need(QRESYNC);
+            return Ok(());
+        }
+        modifier(reader)
+    })
+}
+
+fn items(reader: &mut Reader<'_>) -> Result<(), Fault> {
+    reader.space()?;
+    reader.sequence_set()?;
+    reader.space()?;
+    let mut asked = Asked::NOTHING;
+    if reader.peek() == Some(b'(') {
+        asked = item_list(reader)?;
+    } else if reader.one_of(&["ALL", "FAST", "FULL"]).is_err() {
+        asked = item(reader)?;
+    }
+    reader.facts.operation = match asked.content {
+        Content::Headers => Operation::Headers,
+        Content::Part => Operation::Part,
+        Content::Whole => Operation::Download,
+    };
+    reader.facts.details = asked.details();
+    Ok(())
+}
+
+pub(super) fn item_list(reader: &mut Reader<'_>) -> Result<Asked, Fault> {
+    let mut asked = Asked::NOTHING;
+    reader.list(|reader| {
+        asked = asked.and(item(reader)?);
+        Ok(())
+    })?;
+    Ok(asked)
+}
+
+fn modifier(reader: &mut Reader<'_>) -> Result<(), Fault> {
+    if reader.one_of(&["CHANGEDSINCE", "PARTIAL"])? == "CHANGEDSINCE" {
+        reader.need(CONDSTORE);
+        reader.space()?;
+        return reader.nz_number64().map(drop);
+    }
+    reader.need(&["PARTIAL"]);
+    reader.space()?;
+    partial_range(reader)
+}
+
+/// `1:500` or `-1:-100` (RFC 9394 §3.1).
+pub(super) fn partial_range(reader: &mut Reader<'_>) -> Result<(), Fault> {
+    let from_the_end = reader.eat(b'-');
+    reader.nz_number()?;
+    reader.expect(b':')?;
+    if from_the_end {
+        reader.expect(b'-')?;
+    }
+    reader.nz_number().map(drop)
+}
+
+fn item(reader: &mut Reader<'_>) -> Result<Asked, Fault> {
+    let start = reader.fault();
+    let name = reader.name()?;
+    let metadata = Ok(Asked::NOTHING);
+    let content = |content, sets_seen| Ok(Asked { content, sets_seen });
+    match name.as_str() {
+        "BODY" if reader.peek() != Some(b'[') => metadata,
+        "BODY" => content(section(reader)?, true),
+        "BODY.PEEK" => content(section(reader)?, false),
+        "BINARY" => content(binary(reader)?, true),
+        "BINARY.PEEK" => content(binary(reader)?, false),
+        "RFC822" => content(Content::Whole, true),
+        "RFC822.TEXT" => content(Content::Part, true),
+        "BINARY.SIZE" => {
+            reader.need(&["BINARY", "IMAP4rev2"]);
+            binary_section(reader)?;
+            metadata
+        }
+        // the beginning of the text, whatever its name
+        "PREVIEW" | "SNIPPET" => {
+            preview(reader, &name)?;
+            content(Content::Part, false)
+        }
+        "ENVELOPE" | "FLAGS" | "INTERNALDATE" | "BODYSTRUCTURE" | "UID" | "RFC822.SIZE" | "RFC822.HEADER" => metadata,
+        "MODSEQ" => {
+            reader.need(CONDSTORE);
+            metadata
+        }
+        "EMAILID" | "THREADID" => {
+            reader.need(OBJECTID);
+            metadata
+        }
+        "SAVEDATE" => {
+            reader.need(&["SAVEDATE"]);
+            metadata
+        }
+        "X-GM-MSGID" | "X-GM-THRID" | "X-GM-LABELS" => {
+            reader.need(GMAIL);
+            metadata
+        }
+        _ => Err(start),
+    }
+}
+
+/// `PREVIEW (LAZY)` (RFC 8970), `SNIPPET (LAZY=FUZZY)` (its draft).
+fn preview(reader: &mut Reader<'_>, name: &str) -> Result<(), Fault> {
+    let snippet = name == "SNIPPET";
+    reader.need(if snippet { &["SNIPPET=FUZZY"] } else { &["PREVIEW"] });
+    let modified = reader.starts_with(b" (LAZY") || (snippet && reader.starts_with(b" (FUZZY"));
+    if !modified {
+        return Ok(());
+    }
+    reader.space()?;
+    reader.list(|reader| {
+        let modifiers: &[&str] = if snippet { &["LAZY=FUZZY", "LAZY", "FUZZY"] } else { &["LAZY"] };
+        reader.one_of(modifiers).map(drop)
+    })
+}
+
+/// `[…]` of BODY and the octet range behind it (RFC 9051 §9 `section`, `partial`).
+fn section(reader: &mut Reader<'_>) -> Result<Content, Fault> {
+    reader.expect(b'[')?;
+    let content = if reader.peek() == Some(b']') {
+        Content::Whole
+    } else if reader.peek().is_some_and(|octet| octet.is_ascii_digit()) {
+        if part(reader)? { section_text(reader, true)? } else { Content::Part }
+    } else {
+        section_text(reader, false)?
+    };
+    reader.expect(b']')?;
+    octet_range(reader, content)
+}
+
+/// `1.2`, or `1.2.` if a text follows; whether it does.
+fn part(reader: &mut Reader<'_>) -> Result<bool, Fault> {
+    loop {
+        reader.nz_number()?;
+        if !reader.eat(b'.') {
+            return Ok(false);
+        }
+        if !reader.peek().is_some_and(|octet| octet.is_ascii_digit()) {
+            return Ok(true);
+        }
+    }
+}
+
+fn section_text(reader: &mut Reader<'_>, of_part: bool) -> Result<Content, Fault> {
+    let start = reader.fault();
+    match reader.name()?.as_str() {
+        "TEXT" => Ok(Content::Part),
+        "HEADER" => Ok(Content::Headers),
+        "MIME" if of_part => Ok(Content::Headers),
+        "HEADER.FIELDS" | "HEADER.FIELDS.NOT" => {
+            reader.space()?;
+            reader.list(|reader| reader.astring().map(drop))?;
+            Ok(Content::Headers)
+        }
+        _ => Err(start),
+    }
+}
+
+fn binary(reader: &mut Reader<'_>) -> Result<Content, Fault> {
+    reader.need(&["BINARY", "IMAP4rev2"]);
+    let content = binary_section(reader)?;
+    octet_range(reader, content)
+}
+
+fn binary_section(reader: &mut Reader<'_>) -> Result<Content, Fault> {
+    reader.expect(b'[')?;
+    if reader.eat(b']') {
+        return Ok(Content::Whole);
+    }
+    let open = part(reader)?;
+    if open {
+        return Err(reader.fault());
+    }
+    reader.expect(b']')?;
+    Ok(Content::Part)
+}
+
+fn octet_range(reader: &mut Reader<'_>, content: Content) -> Result<Content, Fault> {
+    if !reader.eat(b'<') {
+        return Ok(content);
+    }
+    reader.number64()?;
+    reader.expect(b'.')?;
+    reader.nz_number64()?;
+    reader.expect(b'>')?;
+    Ok(content.min(Content::Part))
+}

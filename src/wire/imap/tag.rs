@@ -1,0 +1,57 @@
+//! The client's label for a command (RFC 9051 §9 `tag`).
+
+use std::fmt;
+
+/// A valid tag: 1 to [`Tag::MAX`] of `ASTRING-CHAR` except `+`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Tag(Box<str>);
+
+impl Tag {
+    /// The longest tag that is accepted, in octets. No client needs more, and every tag is held
+    /// until its command is answered.
+    pub const MAX: usize = 64;
+
+    /// The tag these octets are, if they are one.
+    #[must_use]
+    pub fn new(octets: &[u8]) -> Option<Self> {
+        let valid = !octets.is_empty() && octets.len() <= Self::MAX && octets.iter().all(|octet| is_tag_octet(*octet));
+        let text = valid.then(|| std::str::from_utf8(octets).ok())??;
+        Some(Self(text.into()))
+    }
+
+    /// The tag as it goes on the wire.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for Tag {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+pub(super) fn is_tag_octet(octet: u8) -> bool {
+    super::lexer::is_astring_octet(octet) && octet != b'+'
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Tag;
+
+    #[test]
+    fn accepts_what_the_grammar_calls_a_tag() {
+        for octets in [&b"a"[..], b"A1.2-3", b"]x", b"$", &[b'x'; Tag::MAX]] {
+            assert_eq!(Tag::new(octets).expect("valid").as_str().as_bytes(), octets);
+        }
+    }
+
+    #[test]
+    fn refuses_specials_controls_and_excess_length() {
+        for octets in [&b""[..], b"a+", b"*", b"\"a\"", b"a b", b"a\\", b"(", b"{", b"%", b"\x7f", b"\xc3\xa9"] {
+            assert_eq!(Tag::new(octets), None);
+        }
+        assert_eq!(Tag::new(&[b'x'; Tag::MAX + 1]), None);
+    }
+}
