@@ -111,7 +111,7 @@ impl Imap {
         self.stray = Some(Stray::EmptyLine);
         self.pending.pop_back();
         if let Some(answer) = body.early {
-            self.refuse(answer, tail, early, now, out);
+            self.refuse(*answer, tail, early, now, out);
         }
     }
 
@@ -138,14 +138,7 @@ impl Imap {
 
     /// The server refused the message instead of asking for it. A client that did not wait has sent it all
     /// the same: it is thrown away, and the server's answer given then.
-    pub(super) fn message_refused(
-        &mut self,
-        body: &Body,
-        answer: Box<Answer>,
-        early: bool,
-        now: Instant,
-        out: &mut Outbox,
-    ) {
+    pub(super) fn message_refused(&mut self, body: &Body, answer: Answer, early: bool, now: Instant, out: &mut Outbox) {
         let (octets, synchronizing) = (body.octets, body.client_waits);
         let announced = Announcement { octets, synchronizing, literal8: false, len: 0 };
         self.refuse(answer, Tail::Literal(announced), early, now, out);

@@ -205,7 +205,7 @@ impl Imap {
         self.assembly = Assembly::default();
         self.count_error();
         let answer = self.bad(&first, detail);
-        self.phase = Phase::Discard(Discard { answer: Some(answer), drained: 0 });
+        self.phase = Phase::Discard(Discard { answer: Some(Box::new(answer)), drained: 0 });
     }
 
     /// The line is no command that may go up.
@@ -239,8 +239,8 @@ impl Imap {
     /// Gives `answer` once what belongs to the refused command has been thrown away (RFC 7888 §4). With a
     /// synchronizing literal nothing more may come: octets that are there already (`early`) show a
     /// client that did not wait, whose message would be run as commands.
-    pub(super) fn refuse(&mut self, answer: Box<Answer>, tail: Tail, early: bool, now: Instant, out: &mut Outbox) {
-        let discard = Discard { answer: Some(answer), drained: 0 };
+    pub(super) fn refuse(&mut self, answer: Answer, tail: Tail, early: bool, now: Instant, out: &mut Outbox) {
+        let discard = Discard { answer: Some(Box::new(answer)), drained: 0 };
         self.phase = Phase::Discard(discard);
         self.discarded_line(tail, early, now, out);
     }
@@ -276,7 +276,7 @@ impl Imap {
     }
 
     /// A tagged BAD, or an untagged one where no tag was read; closes after too many.
-    pub(super) fn bad(&self, tag: &str, sentence: &str) -> Box<Answer> {
+    pub(super) fn bad(&self, tag: &str, sentence: &str) -> Answer {
         let mut answer = bare_answer(format!("{tag} BAD {sentence}\r\n"));
         let limits = &self.setup.terms.limits;
         let most = if self.logged_in() { limits.errors } else { limits.errors_before_login };

@@ -73,9 +73,12 @@ impl Imap {
                 self.local.push_back(filtered.into());
                 Fate::Drop
             }
-            (Greeting::Capability(_), ResponseHead::Data(_) | ResponseHead::Status(_)) if whole => Fate::Drop,
-            // data that a server without TLS sends ahead of its answer is dropped unread
-            (Greeting::Starttls(_), ResponseHead::Data(_) | ResponseHead::Status(_)) if whole => Fate::Drop,
+            // data that a server sends ahead of its answer is dropped unread
+            (Greeting::Starttls(_) | Greeting::Capability(_), ResponseHead::Data(_) | ResponseHead::Status(_))
+                if whole =>
+            {
+                Fate::Drop
+            }
             _ => {
                 let detail = "What the mail server said is no greeting";
                 Self::violated(Side::Upstream, ViolationKind::Greeting, detail, now, out);
@@ -153,7 +156,7 @@ impl Imap {
         let mut answer = super::bare_answer(format!("{} {word} {sentence}\r\n", command.tag));
         answer.completes = Some((id, Completing { completion, code: None, by: Answered::Proxy, begun: now }));
         answer.starts_tls = possible;
-        self.phase = Phase::Answer(answer);
+        self.phase = Phase::Answer(Box::new(answer));
         self.try_answer(now, out);
     }
 }

@@ -28,7 +28,7 @@ impl Refusal {
         Self { word: "BAD", code: None, sentence: sentence.to_owned(), by: Answered::Syntax }
     }
 
-    pub(super) fn answer(self, tag: &str, id: CommandId, begun: Instant) -> Box<Answer> {
+    pub(super) fn answer(self, tag: &str, id: CommandId, begun: Instant) -> Answer {
         let code = self.code.as_ref().map_or_else(String::new, |code| format!("[{code}] "));
         let line = format!("{tag} {} {code}{}\r\n", self.word, self.sentence);
         let completion = match self.word {
@@ -37,13 +37,13 @@ impl Refusal {
             _ => Completion::Bad,
         };
         let completing = Completing { completion, code: self.code, by: self.by, begun };
-        Box::new(Answer {
+        Answer {
             line: line.into(),
             speaker: Speaker::ProxyToClient,
             completes: Some((id, completing)),
             starts_tls: false,
             close: None,
-        })
+        }
     }
 }
 
@@ -51,7 +51,7 @@ impl Imap {
     /// A complete command: judge it, then send it up, answer it, or serve it here.
     pub(super) fn take_command(&mut self, command: Command, mut octets: BytesMut, now: Instant, out: &mut Outbox) {
         let id = self.next_id();
-        self.report_begun(id, &command, now, out);
+        Self::report_begun(id, &command, now, out);
         match self.judge(id, &command, now, out) {
             Err(refusal) => {
                 self.say_command(id, &command, &octets, false, now, out);
@@ -72,7 +72,7 @@ impl Imap {
     pub(super) fn take_message(&mut self, head: Head, octets: BytesMut, early: bool, now: Instant, out: &mut Outbox) {
         let Head { command, message } = head;
         let id = self.next_id();
-        self.report_begun(id, &command, now, out);
+        Self::report_begun(id, &command, now, out);
         let too_large = message.announced.size > self.setup.terms.limits.message as u64;
         let judged = self.judge(id, &command, now, out);
         let refusal = match judged {
@@ -107,7 +107,7 @@ impl Imap {
         }
     }
 
-    fn report_begun(&self, id: CommandId, command: &Command, now: Instant, out: &mut Outbox) {
+    fn report_begun(id: CommandId, command: &Command, now: Instant, out: &mut Outbox) {
         out.observe(
             now,
             Observation::CommandBegun {
@@ -209,18 +209,18 @@ impl Imap {
 
     /// Answers a refused command; a refused SELECT first leaves the mailbox that the client now believes
     /// it has left (RFC 9051 §6.3.2), without CLOSE, which would expunge.
-    fn refuse_judged(&mut self, command: &Command, answer: Box<Answer>, now: Instant, out: &mut Outbox) {
+    fn refuse_judged(&mut self, command: &Command, answer: Answer, now: Instant, out: &mut Outbox) {
         let leaves = matches!(command.details, Details::Select { .. }) && self.state == State::Selected;
         let by_policy = answer.completes.as_ref().is_some_and(|(_, completing)| completing.by == Answered::Policy);
         if leaves && by_policy {
             return self.detach(answer, now, out);
         }
-        self.phase = Phase::Answer(answer);
+        self.phase = Phase::Answer(Box::new(answer));
         self.try_answer(now, out);
     }
 
     /// Sends the proxy's own UNSELECT (or EXAMINE of a mailbox that cannot be) before a denial.
-    fn detach(&mut self, answer: Box<Answer>, now: Instant, out: &mut Outbox) {
+    fn detach(&mut self, answer: Answer, now: Instant, out: &mut Outbox) {
         let tag = self.own_tag();
         let line = if self.server.unselect {
             format!("{tag} UNSELECT\r\n")
@@ -228,6 +228,6 @@ impl Imap {
             format!("{tag} EXAMINE \"{}\"\r\n", tag.as_str())
         };
         self.launch_own(tag, line, now, out);
-        self.phase = Phase::Detach(answer);
+        self.phase = Phase::Detach(Box::new(answer));
     }
 }

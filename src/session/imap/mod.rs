@@ -352,12 +352,6 @@ fn secret(octets: Vec<u8>) -> Bytes {
 }
 
 /// An answer of the proxy that completes no command.
-fn bare_answer(line: String) -> Box<Answer> {
-    Box::new(Answer {
-        line: line.into(),
-        speaker: Speaker::ProxyToClient,
-        completes: None,
-        starts_tls: false,
-        close: None,
-    })
+fn bare_answer(line: String) -> Answer {
+    Answer { line: line.into(), speaker: Speaker::ProxyToClient, completes: None, starts_tls: false, close: None }
 }

@@ -1,5 +1,6 @@
 //! What a client's command looks like in the transcript: secrets masked, literals folded.
 
+use std::fmt::Write as _;
 use std::time::Instant;
 
 use super::Imap;
@@ -48,7 +49,8 @@ fn shown(command: &Command, octets: &[u8]) -> String {
             } else if value.len() <= SHORT {
                 text.push_str(&legible(value));
             } else {
-                text.push_str(&format!("‹{} octets›", value.len()));
+                // writing to a String cannot fail
+                let _ = write!(text, "‹{} octets›", value.len());
             }
             at = literal.octets.end.max(at + 1);
         } else {

@@ -284,12 +284,11 @@ impl Imap {
         let Progress::Data(data) = &mut self.responses.progress else { return Fate::Drop };
         let fetch = data.fetch.is_some();
         let fits = match (data.behind, line.first()) {
-            (Behind::Text, _) | (_, Some(b' ' | b')')) => true,
             (Behind::Literal, Some(b'\r')) if fetch && line == b"\r\n" => {
                 data.behind = Behind::EmptyLine;
                 return if data.drop { Fate::Drop } else { Fate::Pass };
             }
-            (Behind::Literal, Some(b'\r' | b']')) => true,
+            (Behind::Text, _) | (_, Some(b' ' | b')')) | (Behind::Literal, Some(b'\r' | b']')) => true,
             (Behind::Literal | Behind::EmptyLine, _) => false,
         };
         if !fits {

@@ -79,12 +79,12 @@ impl Imap {
                 Fate::Drop
             }
             Phase::Body(mut body) if refused && body.early.is_none() => {
-                body.early = self.take_answer(status, line, whole, now, out);
+                body.early = self.take_answer(status, line, whole, now, out).map(Box::new);
                 self.phase = Phase::Body(body);
                 Fate::Drop
             }
             Phase::BodyTail(mut body) if refused && body.early.is_none() => {
-                body.early = self.take_answer(status, line, whole, now, out);
+                body.early = self.take_answer(status, line, whole, now, out).map(Box::new);
                 self.phase = Phase::BodyTail(body);
                 Fate::Drop
             }
@@ -103,7 +103,7 @@ impl Imap {
         whole: bool,
         now: Instant,
         out: &mut Outbox,
-    ) -> Option<Box<Answer>> {
+    ) -> Option<Answer> {
         let (id, begun) = self.pending.back().map(|pending| (pending.id, pending.begun))?;
         let line = match self.rewritten(line, status, whole, now, out) {
             Some(line) => line.into(),
@@ -111,13 +111,13 @@ impl Imap {
         };
         let code = status.code_name().map(Into::into);
         let completing = Completing { completion: completion_of(status.word), code, by: Answered::Upstream, begun };
-        Some(Box::new(Answer {
+        Some(Answer {
             line,
             speaker: Speaker::Upstream,
             completes: Some((id, completing)),
             starts_tls: false,
             close: None,
-        }))
+        })
     }
 
     #[expect(clippy::too_many_arguments, reason = "a line with what stands around it; private to this module")]
@@ -140,7 +140,7 @@ impl Imap {
         if sasl.cancelled {
             self.say(Speaker::UpstreamHeld, Some(id), line, now, out);
             let answer = self.bad(pending.tag.as_str(), "The authentication line is not base64");
-            self.answer_for(*answer, &pending, now, out);
+            self.answer_for(answer, &pending, now, out);
             return Fate::Drop;
         }
         let fate = self.pass_status(line, status, Some(id), whole, now, out);
@@ -167,7 +167,7 @@ impl Imap {
             answer.completes = Some((pending.id, by_syntax(&pending)));
             match tail {
                 Some(tail) => self.refuse(answer, tail, false, now, out),
-                None => self.phase = Phase::Discard(Discard { answer: Some(answer), drained: 0 }),
+                None => self.phase = Phase::Discard(Discard { answer: Some(Box::new(answer)), drained: 0 }),
             }
             return Fate::Drop;
         }

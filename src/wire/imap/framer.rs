@@ -144,18 +144,12 @@ mod tests {
             inbox.extend_from_slice(&stream[from..to.max(from)]);
             from = to.max(from);
             while let Some(piece) = framer.next(&inbox, limit) {
-                let (kind, len) = match piece {
-                    Piece::Line { len, tail, broken } => {
-                        if let Tail::Literal(literal) = tail
-                            && literals
-                        {
-                            framer.expect_octets(literal.octets);
-                        }
-                        (format!("line {tail:?} {broken}"), len)
-                    }
-                    Piece::Part { len } => ("part".to_owned(), len),
-                    Piece::Octets { len, last } => (format!("octets {last}"), len),
-                };
+                let (kind, len) = describe(piece);
+                let announced =
+                    if let Piece::Line { tail: Tail::Literal(literal), .. } = piece { literal.octets } else { 0 };
+                if literals && announced > 0 {
+                    framer.expect_octets(announced);
+                }
                 let octets: Vec<u8> = inbox.drain(..len).collect();
                 match pieces.last_mut() {
                     Some((last, run)) if *last == "part" && kind == "part" => run.extend(octets),
@@ -168,6 +162,14 @@ mod tests {
             }
         }
         pieces
+    }
+
+    fn describe(piece: Piece) -> (String, usize) {
+        match piece {
+            Piece::Line { len, tail, broken } => (format!("line {tail:?} {broken}"), len),
+            Piece::Part { len } => ("part".to_owned(), len),
+            Piece::Octets { len, last } => (format!("octets {last}"), len),
+        }
     }
 
     #[test]
