@@ -120,6 +120,7 @@ impl Loaded {
         problems.extend(across::check(root.get_ref()));
         problems.sort_by_key(|problem| problem.span.as_ref().map_or(usize::MAX, |span| span.start));
         if problems.iter().any(Problem::is_error) {
+            problems.retain(|problem| problem.is_error() || problem.code != Code::Unused);
             return Err(refuse(name, text, problems));
         }
         let config = toml::from_str(text).map_err(|error| {
@@ -180,12 +181,14 @@ fn syntax(text: &str, error: &toml::de::Error) -> Problem {
             .label("an earlier line sets it")
             .help("keep one of the two; sections that can repeat have double brackets, as `[[listener]]`");
     }
-    let help = match message {
-        "string values must be quoted" if !found.is_empty() => format!("put it in quotes: `\"{found}\"`"),
-        "string values must be quoted" => "write a value behind `=`".to_owned(),
-        "invalid basic string" => "end the text with a double quote: `\"`".to_owned(),
-        "invalid literal string" => "end the text with a single quote: `'`".to_owned(),
-        _ => "a line is `key = value`, `[section]` or `# comment`; see https://toml.io".to_owned(),
+    let (message, label, help) = match message {
+        "string values must be quoted" if found.is_empty() => {
+            ("there is no value", "", "write a value behind `=`".to_owned())
+        }
+        "string values must be quoted" => ("a text stands in quotes", "", format!("put it in quotes: `\"{found}\"`")),
+        "invalid basic string" => (message, label, "end the text with a double quote: `\"`".to_owned()),
+        "invalid literal string" => (message, label, "end the text with a single quote: `'`".to_owned()),
+        _ => (message, label, "a line is `key = value`, `[section]` or `# comment`; see https://toml.io".to_owned()),
     };
     Problem::new(Code::Syntax, span, message).label(label).help(help)
 }

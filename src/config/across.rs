@@ -12,7 +12,9 @@ use super::document::{Node, entries, tables, value};
 use super::near::{list, nearest};
 use super::problem::Problem;
 use super::schema::NO_CONDITIONS;
+use super::values::exact;
 use crate::proxy::UpstreamAddress;
+use crate::session::Limits;
 
 /// Everything that can be said of a document by comparing its parts. Values that are wrong in
 /// themselves are passed over: they have their own problem.
@@ -44,6 +46,14 @@ pub(super) fn check(root: &DeTable<'_>) -> Vec<Problem> {
 fn text<'a>(table: &'a DeTable<'_>, key: &str) -> Option<(&'a str, Range<usize>)> {
     let node = value(table, key)?;
     node.get_ref().as_str().map(|text| (text, node.span()))
+}
+
+/// How a report speaks of one section among several.
+fn called(what: &str, table: &DeTable<'_>) -> String {
+    match text(table, "name") {
+        Some((name, _)) => format!("{what} `{name}`"),
+        None => format!("this {what}"),
+    }
 }
 
 fn word<'a>(table: &'a DeTable<'_>, key: &str) -> &'a str {
@@ -104,20 +114,21 @@ fn clash(one: SocketAddr, other: SocketAddr) -> bool {
 }
 
 fn listener(root: &DeTable<'_>, header: &Range<usize>, table: &DeTable<'_>, problems: &mut Vec<Problem>) {
-    let name = word(table, "name");
+    let listener = called("listener", table);
     let upstreams = tables(root, "upstream");
     if let Some((wanted, span)) = text(table, "upstream") {
-        let names: Vec<&str> = upstreams.iter().map(|(_, upstream)| word(upstream, "name")).collect();
+        let mut names: Vec<&str> = upstreams.iter().map(|(_, upstream)| word(upstream, "name")).collect();
+        names.dedup();
         match upstreams.iter().find(|(_, upstream)| word(upstream, "name") == wanted) {
             Some((_, upstream)) => problems.extend(own_upstream(table, upstream, &span)),
-            None => problems.push(unknown_upstream(name, wanted, span, &names)),
+            None => problems.push(unknown_upstream(&listener, wanted, span, &names)),
         }
     }
     let certificate = value(table, "certificate");
     match (word(table, "tls"), certificate) {
-        ("implicit" | "starttls", None) => problems.push(no_certificate(root, name, header.clone(), table)),
+        ("implicit" | "starttls", None) => problems.push(no_certificate(root, &listener, header.clone(), table)),
         ("none", Some(node)) => problems.push(
-            Problem::new(Code::UselessCertificate, node.span(), format!("listener `{name}` shows no certificate"))
+            Problem::new(Code::UselessCertificate, node.span(), format!("{listener} shows no certificate"))
                 .label("with `tls = \"none\"` it is never used")
                 .help("remove this line, or encrypt the connection with `tls = \"implicit\"`"),
         ),
@@ -138,16 +149,16 @@ fn listener(root: &DeTable<'_>, header: &Range<usize>, table: &DeTable<'_>, prob
         && written.parse::<SocketAddr>().is_ok_and(|address| !address.ip().is_loopback())
     {
         problems.push(
-            Problem::new(Code::ClearLogin, span, format!("listener `{name}` takes passwords without encryption"))
+            Problem::new(Code::ClearLogin, span, format!("{listener} takes passwords without encryption"))
                 .label("whoever is on the way can read and change everything")
                 .help("unless that network is trusted, set `tls = \"implicit\"`"),
         );
     }
 }
 
-fn unknown_upstream(name: &str, wanted: &str, span: Range<usize>, names: &[&str]) -> Problem {
+fn unknown_upstream(listener: &str, wanted: &str, span: Range<usize>, names: &[&str]) -> Problem {
     let problem =
-        Problem::new(Code::UnknownUpstream, span, format!("listener `{name}` wants an upstream that does not exist"))
+        Problem::new(Code::UnknownUpstream, span, format!("{listener} wants an upstream that does not exist"))
             .label("no [[upstream]] has this name");
     match (nearest(wanted, names.iter().copied()), names) {
         (Some(meant), _) => problem.help(format!("did you mean `\"{meant}\"`?")),
@@ -171,7 +182,7 @@ fn own_upstream(listener: &DeTable<'_>, upstream: &DeTable<'_>, span: &Range<usi
     })
 }
 
-fn no_certificate(root: &DeTable<'_>, name: &str, header: Range<usize>, table: &DeTable<'_>) -> Problem {
+fn no_certificate(root: &DeTable<'_>, listener: &str, header: Range<usize>, table: &DeTable<'_>) -> Problem {
     let span = text(table, "tls").map_or(header, |(_, span)| span);
     let files = "`certificate = { chain = \"cert.pem\", key = \"key.pem\" }`";
     let mint = "`certificate = \"mint\"`";
@@ -180,9 +191,7 @@ fn no_certificate(root: &DeTable<'_>, name: &str, header: Range<usize>, table: &
     } else {
         format!("add {mint} and an [authority] section, or your own files: {files}")
     };
-    Problem::new(Code::NoCertificate, span, format!("listener `{name}` has no certificate"))
-        .label("TLS needs one")
-        .help(help)
+    Problem::new(Code::NoCertificate, span, format!("{listener} has no certificate")).label("TLS needs one").help(help)
 }
 
 fn upstream(root: &DeTable<'_>, table: &DeTable<'_>, problems: &mut Vec<Problem>) {
@@ -198,15 +207,15 @@ fn upstream(root: &DeTable<'_>, table: &DeTable<'_>, problems: &mut Vec<Problem>
         }
         problems.extend(clear_upstream(name, table));
     }
-    if value(table, "pin").is_some() {
-        for key in ["roots", "server_name"] {
-            let Some(node) = value(table, key) else { continue };
-            problems.push(
-                Problem::new(Code::NoEffect, node.span(), format!("`{key}` is not looked at where there is a `pin`"))
-                    .label("the pinned key alone decides")
-                    .help("remove this line, or the pin"),
-            );
-        }
+    // `server_name` is still what the server is asked for, so that it shows the pinned certificate
+    if value(table, "pin").is_some()
+        && let Some(node) = value(table, "roots")
+    {
+        problems.push(
+            Problem::new(Code::NoEffect, node.span(), "`roots` is not looked at where there is a `pin`")
+                .label("the pinned key alone decides")
+                .help("remove this line, or the pin"),
+        );
     }
     if !tables(root, "listener").iter().any(|(_, listener)| word(listener, "upstream") == name) {
         problems.push(
@@ -257,17 +266,28 @@ fn limits(root: &DeTable<'_>, problems: &mut Vec<Problem>) {
                     .help("write `\"31m\"`"),
             );
         }
-        for (before, after) in [("command_line_before_login", "command_line"), ("literal_before_login", "literal")] {
-            let size = |key| octets(value(table, key)?);
-            if let (Some((early, _)), Some((late, span))) = (size(before), size(after))
-                && early > late
-            {
-                problems.push(
-                    Problem::new(Code::LimitsReversed, span, format!("`{after}` is smaller than `{before}`"))
-                        .label("a client may send less after login than before")
-                        .help(format!("write at least `\"{}\"`", ByteSize(early))),
-                );
-            }
+        reversed_limits(table, problems);
+    }
+}
+
+fn reversed_limits(table: &DeTable<'_>, problems: &mut Vec<Problem>) {
+    let defaults = Limits::default();
+    let pairs = [
+        ("command_line_before_login", defaults.command_line_before_login, "command_line", defaults.command_line),
+        ("literal_before_login", defaults.literal_before_login, "literal", defaults.literal),
+    ];
+    for (before, default_before, after, default_after) in pairs {
+        let size = |key| octets(value(table, key)?);
+        let (early, late) = (size(before), size(after));
+        let Some((_, span)) = late.clone().or_else(|| early.clone()) else { continue };
+        let early = early.map_or(default_before as u64, |(octets, _)| octets);
+        let late = late.map_or(default_after as u64, |(octets, _)| octets);
+        if early > late {
+            problems.push(
+                Problem::new(Code::LimitsReversed, span, format!("`{after}` is smaller than `{before}`"))
+                    .label(format!("{} after login, {} before", exact(late), exact(early)))
+                    .help(format!("set `{after}` to at least `\"{}\"`", exact(early))),
+            );
         }
     }
 }
@@ -284,21 +304,21 @@ fn octets(node: Node<'_, '_>) -> Option<(u64, Range<usize>)> {
 }
 
 fn rules(root: &DeTable<'_>, problems: &mut Vec<Problem>) {
-    let mut covering: Option<&str> = None;
+    let mut covering: Option<String> = None;
     for (header, table) in tables(root, "rule") {
-        let name = word(table, "name");
+        let name = called("rule", table);
         let empty = |node: Node<'_, '_>| node.get_ref().as_array().is_some_and(|list| list.is_empty());
         let conditional = entries(table).iter().any(|(key, _, node)| !NO_CONDITIONS.contains(key) && !empty(node));
-        if let Some(first) = covering {
+        if let Some(first) = &covering {
             problems.push(
-                Problem::new(Code::UnreachedRule, header, format!("rule `{name}` never matches"))
-                    .label(format!("rule `{first}` before it matches every command"))
-                    .help(format!("the first match decides: move `{first}` to the end")),
+                Problem::new(Code::UnreachedRule, header, format!("{name} never matches"))
+                    .label(format!("{first} before it matches every command"))
+                    .help(format!("the first match decides: move {first} to the end")),
             );
         } else if !conditional {
-            covering = Some(name);
+            covering = Some(name.clone());
             problems.push(
-                Problem::new(Code::UnconditionalRule, header, format!("rule `{name}` has no conditions"))
+                Problem::new(Code::UnconditionalRule, header, format!("{name} has no conditions"))
                     .label("it matches every command, the login too")
                     .help("if that is not meant, add a condition, for example `effect = \"destroy\"`"),
             );
@@ -307,7 +327,7 @@ fn rules(root: &DeTable<'_>, problems: &mut Vec<Problem>) {
             && let Some(node) = value(table, "reply")
         {
             problems.push(
-                Problem::new(Code::NoEffect, node.span(), format!("rule `{name}` never sends a reply"))
+                Problem::new(Code::NoEffect, node.span(), format!("{name} never sends a reply"))
                     .label("with `action = \"allow\"` the server answers")
                     .help("remove this line, or refuse with `action = \"deny\"`"),
             );

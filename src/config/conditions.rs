@@ -83,10 +83,11 @@ pub(super) fn command(text: &str, node: Node<'_, '_>) -> Option<Problem> {
 
 pub(super) fn reply(text: &str, node: Node<'_, '_>) -> Option<Problem> {
     let error = Rule::check_reply(text).err()?;
-    let kept: String =
-        text.trim_start_matches('[').chars().filter(|c| c.is_ascii_graphic() || *c == ' ').take(200).collect();
-    let kept = kept.replace(['"', '\\'], "'");
-    let example = if kept.trim().is_empty() { "Not allowed by policy" } else { kept.trim() };
+    // what has letters of another script would be maimed by leaving them out
+    let sentence = text.rsplit_once(']').map_or(text, |(_, rest)| rest);
+    let kept: String = sentence.split_whitespace().collect::<Vec<_>>().join(" ").chars().take(200).collect();
+    let usable = Rule::check_reply(&kept).is_ok() && !kept.contains(['"', '\\']);
+    let example = if usable { kept.as_str() } else { "Not allowed by policy" };
     Some(
         Problem::new(Code::Reply, node.span(), "this reply cannot be sent")
             .label(error.to_string())

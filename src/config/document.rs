@@ -116,7 +116,7 @@ fn unknown_key(
     let header = section.header();
     let homes: Vec<String> = SECTIONS.iter().filter(|other| other.key(name).is_some()).map(Section::header).collect();
     if !homes.is_empty() {
-        let problem = Problem::new(Code::MisplacedKey, span, format!("`{name}` does not belong into {header}"))
+        let problem = Problem::new(Code::MisplacedKey, span, format!("`{name}` does not belong in {header}"))
             .label("this key belongs to another section")
             .help(format!("move it: this key belongs to {}", list(&homes)));
         return (problem, None);

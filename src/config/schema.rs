@@ -17,7 +17,11 @@ pub(super) struct Section {
 impl Section {
     /// The section's header as it is written.
     pub(super) fn header(&self) -> String {
-        if self.repeats { format!("[[{}]]", self.name) } else { format!("[{}]", self.name) }
+        match self.name {
+            name if name == CERTIFICATE.name => "`certificate = { … }`".to_owned(),
+            name if self.repeats => format!("[[{name}]]"),
+            name => format!("[{name}]"),
+        }
     }
 
     pub(super) fn key(&self, name: &str) -> Option<&'static Key> {

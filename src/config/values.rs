@@ -103,12 +103,20 @@ fn socket_address(text: &str, node: Node<'_, '_>) -> Option<Problem> {
         return None;
     }
     let problem = Problem::new(Code::SocketAddress, node.span(), format!("`{text}` is not an address to listen on"));
+    let (host, port) = text.rsplit_once(':').unwrap_or(("", text));
+    let number: Option<u16> = port.parse().ok();
+    // `::1:1993` could be an address without a port, but nobody writes one like that
+    if host.parse::<std::net::Ipv6Addr>().is_ok()
+        && let Some(number) = number.filter(|number| *number > 99)
+    {
+        return Some(
+            problem.label("an IPv6 address stands in brackets").help(format!("write `\"[{host}]:{number}\"`")),
+        );
+    }
     if let Ok(ip) = text.parse::<std::net::IpAddr>() {
         let whole = SocketAddr::new(ip, 993);
         return Some(problem.label("the port is missing").help(format!("write address and port: `\"{whole}\"`")));
     }
-    let (host, port) = text.rsplit_once(':').unwrap_or(("", text));
-    let number: Option<u16> = port.parse().ok();
     let Some(number) = number else {
         return Some(
             problem
@@ -121,10 +129,6 @@ fn socket_address(text: &str, node: Node<'_, '_>) -> Option<Problem> {
         let label = if host.is_empty() { "the address is missing" } else { "an address is digits, not a name" };
         return Some(problem.label(label).help(format!("write `\"{ip}:{number}\"`")));
     }
-    if host.parse::<std::net::Ipv6Addr>().is_ok() {
-        let help = format!("write `\"[{host}]:{number}\"`");
-        return Some(problem.label("an IPv6 address stands in brackets").help(help));
-    }
     Some(
         problem.label("an address is digits, not a name").help(format!(
             "write the address of one of this machine's interfaces, or all of them: `\"0.0.0.0:{number}\"`"
@@ -136,9 +140,15 @@ fn host_port(text: &str, node: Node<'_, '_>) -> Option<Problem> {
     UpstreamAddress::try_from(text.to_owned()).err()?;
     let problem = Problem::new(Code::HostPort, node.span(), format!("`{text}` is not the address of a server"));
     let bare = text.split_once("://").map_or(text, |(_, rest)| rest).trim_end_matches('/');
-    for candidate in [bare.to_owned(), format!("{bare}:993"), format!("[{bare}]:993")] {
+    let bracketed = bare.rsplit_once(':').map_or_else(String::new, |(host, port)| format!("[{host}]:{port}"));
+    let candidates = [
+        (bare.to_owned(), "only host and port are written"),
+        (format!("[{bare}]:993"), "an IPv6 address stands in brackets, and has a port"),
+        (bracketed, "an IPv6 address stands in brackets"),
+        (format!("{bare}:993"), "the port is missing"),
+    ];
+    for (candidate, label) in candidates {
         if UpstreamAddress::try_from(candidate.clone()).is_ok() {
-            let label = if candidate == bare { "only host and port are written" } else { "the port is missing" };
             return Some(problem.label(label).help(format!("write host and port: `\"{candidate}\"`")));
         }
     }
@@ -217,8 +227,17 @@ fn size(key: &Key, node: Node<'_, '_>, least: u64, most: u64) -> Option<Problem>
                 .help("write for example `\"64 KiB\"`"),
         );
     };
-    let shown = |octets: u64| ByteSize(octets).to_string();
-    range(key, node, size.as_u64().cmp(&least).is_lt(), size.as_u64() > most, shown(least), shown(most))
+    range(key, node, size.as_u64() < least, size.as_u64() > most, exact(least), exact(most))
+}
+
+/// A size as it can be written, without rounding.
+pub(super) fn exact(octets: u64) -> String {
+    let units = [(1 << 40, "TiB"), (1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")];
+    let fits = |(unit, _): &(u64, &str)| octets > 0 && octets.is_multiple_of(*unit);
+    match units.into_iter().find(fits) {
+        Some((unit, name)) => format!("{} {name}", octets / unit),
+        None => format!("{octets} B"),
+    }
 }
 
 fn count(key: &Key, node: Node<'_, '_>, least: u64, most: u64) -> Option<Problem> {

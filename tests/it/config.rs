@@ -200,7 +200,7 @@ fn says_nothing_of_a_good_file() {
 
 #[test]
 fn finds_each_mistake_at_its_line_and_column() {
-    for mistake @ Mistake(what, _, to, code, under, _) in MISTAKES {
+    for mistake @ Mistake(what, from, to, code, under, _) in MISTAKES {
         let text = seed(mistake);
         let (problems, report) = judge(&text);
         let found = problems.iter().find(|problem| problem.code == *code);
@@ -208,11 +208,12 @@ fn finds_each_mistake_at_its_line_and_column() {
         let span = problem.span.clone().unwrap();
         let under = under.trim_end_matches(" # again");
         assert_eq!(&text[span.clone()], under, "{what}\n{report}");
-        if to.matches(under).count() == 1 && !under.is_empty() {
-            let from = text.find(to).unwrap() + to.find(under).unwrap();
-            let line_start = text[..from].rfind('\n').map_or(0, |at| at + 1);
-            let column = text[line_start..from].chars().count() + 1;
-            let place = format!("mailwarden.toml:{}:{column}\n", text[..from].matches('\n').count() + 1);
+        // where the edit holds what the caret is under, its place is known from the edit alone
+        if to.matches(under).count() == 1 {
+            let at = GOOD.find(from).unwrap() + to.find(under).unwrap();
+            let line_start = text[..at].rfind('\n').map_or(0, |end| end + 1);
+            let column = text[line_start..at].chars().count() + 1;
+            let place = format!("mailwarden.toml:{}:{column}\n", text[..at].matches('\n').count() + 1);
             assert!(report.contains(&place), "{what}: expected {place}\n{report}");
         }
     }
