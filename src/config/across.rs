@@ -65,8 +65,9 @@ fn duplicate_names(root: &DeTable<'_>, section: &str, problems: &mut Vec<Problem
     for (_, table) in tables(root, section) {
         let Some((name, span)) = text(table, "name") else { continue };
         if seen.contains(&name) {
-            let taken = |candidate: &String| !seen.contains(&candidate.as_str());
-            let free = (2..).map(|n| format!("{name}-{n}")).find(taken).unwrap_or_default();
+            let free = |candidate: &String| !seen.contains(&candidate.as_str());
+            // one more candidate than there are names cannot all be taken
+            let free = (2..seen.len() + 3).map(|n| format!("{name}-{n}")).find(free).unwrap_or_default();
             problems.push(
                 Problem::new(Code::DuplicateName, span, format!("two [[{section}]] sections are named `{name}`"))
                     .label("an earlier one has this name")

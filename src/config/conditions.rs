@@ -29,7 +29,7 @@ pub(super) fn each(
             }
         }
         DeValue::Integer(_) | DeValue::Float(_) | DeValue::Boolean(_) | DeValue::Datetime(_) | DeValue::Table(_) => {
-            problems.push(wrong_type(key.name, "a text or a list of texts", help, node))
+            problems.push(wrong_type(key.name, "a text or a list of texts", help, node));
         }
     }
 }

@@ -73,14 +73,13 @@ pub(super) fn check_table(
 ) {
     let mut near_misses = Vec::new();
     for (name, span, node) in entries(table) {
-        match section.key(name) {
-            Some(key) => values::check(key, node, problems),
-            None => {
-                let (problem, meant) = unknown_key(section, table, name, span);
-                near_misses.extend(meant);
-                problems.push(problem);
-            }
+        if let Some(key) = section.key(name) {
+            values::check(key, node, problems);
+            continue;
         }
+        let (problem, meant) = unknown_key(section, table, name, span);
+        near_misses.extend(meant);
+        problems.push(problem);
     }
     for key in section.keys {
         let Some(line) = key.needed else { continue };
@@ -92,14 +91,12 @@ pub(super) fn check_table(
 }
 
 fn missing(section: &Section, key: &Key, line: &str, header: Range<usize>, upstreams: &[&str]) -> Problem {
-    let line = match (key.kind, upstreams) {
-        (Kind::Upstream, [first, ..]) => format!("upstream = \"{first}\""),
+    let line = match upstreams {
+        [first, ..] if key.kind == Kind::Upstream => format!("upstream = \"{first}\""),
         _ => line.to_owned(),
     };
-    let choice = match key.kind {
-        Kind::Word(words) => format!("one of {}; for example ", list(words)),
-        _ => String::new(),
-    };
+    let choice =
+        if let Kind::Word(words) = key.kind { format!("one of {}; for example ", list(words)) } else { String::new() };
     Problem::new(Code::MissingKey, header, format!("`{}` is missing in {}", key.name, section.header()))
         .label(format!("this section needs `{}`", key.name))
         .help(format!("add {choice}`{line}`"))
@@ -153,7 +150,7 @@ fn unknown_section(name: &str, span: Range<usize>, is_section: bool) -> Problem 
 fn wrong_shape(section: &Section, node: Node<'_, '_>) -> Problem {
     let once = if section.repeats { "can stand several times" } else { "stands once" };
     // of several tables the second is the one too many
-    let span = node.get_ref().as_array().and_then(|array| array.iter().nth(1)).map_or(node.span(), Spanned::span);
+    let span = node.get_ref().as_array().and_then(|array| array.get(1)).map_or(node.span(), Spanned::span);
     let name = section.name;
     Problem::new(Code::SectionShape, span, format!("`{name}` is not written this way"))
         .label(format!("this section {once}"))

@@ -58,10 +58,10 @@ pub(super) fn check(text: &str, folder: &Path) -> Vec<Problem> {
 
 fn missing(key: &str, node: Node<'_, '_>, folder: &Path) -> Option<Problem> {
     let path = folder.join(node.get_ref().as_str()?);
-    let opened = File::open(&path).and_then(|file| match file.metadata()?.is_dir() {
-        true => Err(io::ErrorKind::IsADirectory.into()),
-        false => Ok(()),
-    });
+    let readable = |file: File| {
+        if file.metadata()?.is_dir() { Err(io::ErrorKind::IsADirectory.into()) } else { Ok(()) }
+    };
+    let opened = File::open(&path).and_then(readable);
     let error = opened.err()?;
     Some(
         Problem::new(Code::FileMissing, node.span(), format!("the file of `{key}` cannot be read"))
@@ -81,19 +81,27 @@ fn not_a_folder(node: Node<'_, '_>, folder: &Path) -> Option<Problem> {
 }
 
 fn plain(error: &io::Error) -> String {
-    match error.kind() {
-        io::ErrorKind::NotFound => "there is no such file".to_owned(),
-        io::ErrorKind::PermissionDenied => "permission denied".to_owned(),
-        io::ErrorKind::IsADirectory => "it is a directory".to_owned(),
-        _ => error.to_string(),
+    let kind = error.kind();
+    if kind == io::ErrorKind::NotFound {
+        "there is no such file".to_owned()
+    } else if kind == io::ErrorKind::PermissionDenied {
+        "permission denied".to_owned()
+    } else if kind == io::ErrorKind::IsADirectory {
+        "it is a directory".to_owned()
+    } else {
+        error.to_string()
     }
 }
 
 fn advice(error: &io::Error) -> &'static str {
-    match error.kind() {
-        io::ErrorKind::NotFound => "check the path; a relative one starts at the configuration file's folder",
-        io::ErrorKind::PermissionDenied => "let the user that runs mailwarden read it, and nobody else",
-        io::ErrorKind::IsADirectory => "name a file in it",
-        _ => "see whether the disk and the path are in order",
+    let kind = error.kind();
+    if kind == io::ErrorKind::NotFound {
+        "check the path; a relative one starts at the configuration file's folder"
+    } else if kind == io::ErrorKind::PermissionDenied {
+        "let the user that runs mailwarden read it, and nobody else"
+    } else if kind == io::ErrorKind::IsADirectory {
+        "name a file in it"
+    } else {
+        "see whether the disk and the path are in order"
     }
 }

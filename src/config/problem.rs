@@ -90,6 +90,23 @@ impl Source {
         out
     }
 
+    /// A problem as one JSON object, for machines that read errors.
+    #[must_use]
+    pub fn json(&self, problem: &Problem) -> String {
+        let (line, column) = problem.span.as_ref().map_or((1, 1), |span| self.position(span.start));
+        serde_json::json!({
+            "level": if problem.is_error() { "ERROR" } else { "WARN" },
+            "code": problem.code.as_str(),
+            "message": problem.message,
+            "file": &*self.name,
+            "line": line,
+            "column": column,
+            "label": problem.label,
+            "help": problem.help,
+        })
+        .to_string()
+    }
+
     fn write(&self, out: &mut String, problem: &Problem, paint: Paint) -> fmt::Result {
         let (word, colour) = if problem.is_error() { ("error", "1;31") } else { ("warning", "1;33") };
         let hue = |text: &str, colour: &str| match paint {

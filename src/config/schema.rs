@@ -194,3 +194,50 @@ pub(super) fn operations() -> Vec<&'static str> {
 pub(super) fn effects() -> Vec<&'static str> {
     Effect::ALL.iter().map(|effect| effect.as_label()).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use serde::Deserialize;
+
+    use super::*;
+    use crate::config::Config;
+
+    /// The keys that the section's own type takes, in the words of its refusal of an unknown one.
+    fn keys_of_the_type<T: for<'de> Deserialize<'de> + std::fmt::Debug>(toml: &str) -> Vec<String> {
+        let refusal = toml::from_str::<T>(toml).unwrap_err().message().to_owned();
+        let (_, expected) = refusal.split_once(", expected ").unwrap_or_else(|| panic!("{refusal}"));
+        let mut keys: Vec<String> = expected.split('`').skip(1).step_by(2).map(str::to_owned).collect();
+        keys.sort();
+        keys
+    }
+
+    fn sorted(keys: impl Iterator<Item = &'static str>) -> Vec<String> {
+        let mut keys: Vec<String> = keys.map(str::to_owned).collect();
+        keys.sort();
+        keys
+    }
+
+    #[test]
+    fn knows_exactly_the_keys_of_the_types() {
+        assert_eq!(sorted(SECTIONS.iter().map(|section| section.name)), keys_of_the_type::<Config>("zzz = 1"));
+        for section in SECTIONS {
+            let toml = format!("{}\nzzz = 1", section.header());
+            assert_eq!(sorted(section.keys.iter().map(|key| key.name)), keys_of_the_type::<Config>(&toml));
+        }
+        let files = keys_of_the_type::<crate::tls::CertificateFiles>("zzz = 1");
+        assert_eq!(sorted(CERTIFICATE.keys.iter().map(|key| key.name)), files);
+    }
+
+    #[test]
+    fn demands_exactly_the_keys_that_have_no_default() {
+        for section in SECTIONS {
+            let lines: Vec<&str> = section.keys.iter().filter_map(|key| key.needed).collect();
+            let whole = format!("{}\n{}", section.header(), lines.join("\n"));
+            assert!(toml::from_str::<Config>(&whole).is_ok(), "{whole}");
+            for left_out in &lines {
+                let rest = whole.replace(left_out, "");
+                assert!(toml::from_str::<Config>(&rest).is_err(), "{rest}");
+            }
+        }
+    }
+}

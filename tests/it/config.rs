@@ -199,6 +199,51 @@ fn says_nothing_of_a_good_file() {
 }
 
 #[test]
+fn has_no_objection_to_what_is_right() {
+    #[rustfmt::skip]
+    let variants = [
+        ("\"127.0.0.1:1993\"", "\"[::1]:1993\""),
+        ("\"127.0.0.1:1993\"", "\"0.0.0.0:993\""),
+        ("\"127.0.0.1:1993\"", "\"127.0.0.2:1995\""),
+        ("\"127.0.0.1:1993\"", "\"127.0.0.1:0\""),
+        ("\"127.0.0.1:1993\"", "'127.0.0.1:1993' # in single quotes"),
+        ("tls = \"implicit\"\nposture", "tls = \"starttls\"\nposture"),
+        ("posture = \"enforce\"\n", ""),
+        ("hide = [\"QRESYNC\"]", "hide = []"),
+        ("hide = [\"QRESYNC\"]", "hide = [\n  \"AUTH=PLAIN\", # this\n  \"X-GM-EXT-1\",\n]"),
+        ("{ chain = \"cert.pem\", key = \"key.pem\" }", "[{ chain = \"a\", key = \"b\" }, { chain = \"c\", key = \"d\" }]"),
+        ("certificate = { chain = \"cert.pem\", key = \"key.pem\" }", "certificate.chain = \"a\"\ncertificate.key = \"b\""),
+        ("[[listener]]\nname = \"imaps\"", "[[ listener ]]\nname = \"ïmaps 1/2\""),
+        ("\"imap.example.com:993\"", "\"192.0.2.1:993\""),
+        ("\"[2001:db8::1]:110\"", "\"mail:110\""),
+        ("roots = \"system\"", "roots = \"/etc/ssl/roots.pem\""),
+        ("roots = \"system\"", "pin = \"sha256/47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=\"\nserver_name = \"x\""),
+        ("\"pop.example.com\"", "\"192.0.2.7\""),
+        ("\"64 KiB\"", "65536"),
+        ("\"64 KiB\"", "\"0.5 MiB\""),
+        ("\"64 KiB\"", "\"64K\""),
+        ("errors = 20", "errors = 0x14"),
+        ("errors = 20", "errors = 1_000"),
+        ("\"31m\"", "\"1h 30m\""),
+        ("[limits]", "# nothing\n[limits]"),
+        ("effect = \"destroy\"", "effect = [\"destroy\", \"share\"]"),
+        ("\"*@contractors.example.com\"", "[\"eve@*\", \"{ann,bob}@x\"]"),
+        ("[\"CREATE\", \"RENAME\"]", "\"create\""),
+        ("\"folder\"", "[]"),
+        ("\"Board/**\"", "\"Entwürfe/[ab]?\""),
+        ("reply = \"Deleting is disabled\"\n", ""),
+        ("message = 3\naction = \"deny\"", "message = 3\naction = \"allow\""),
+    ];
+    for (from, to) in variants {
+        assert_eq!(GOOD.matches(from).count(), 1, "{from}");
+        let text = GOOD.replace(from, to);
+        assert_eq!(judge(&text).1, "", "{to}");
+        assert_eq!(judge(&text.replace('\n', "\r\n")).1, "", "{to}");
+        assert_eq!(judge(&format!("{}{text}", '\u{FEFF}')).1, "", "{to}");
+    }
+}
+
+#[test]
 fn finds_each_mistake_at_its_line_and_column() {
     for mistake @ Mistake(what, from, to, code, under, _) in MISTAKES {
         let text = seed(mistake);
@@ -276,6 +321,16 @@ fn reports_read_well() {
     insta::with_settings!({snapshot_path => "../snapshots", prepend_module_to_snapshot => false, omit_expression => true}, {
         insta::assert_snapshot!("configuration-mistakes", gallery);
     });
+}
+
+proptest::proptest! {
+    #[test]
+    fn no_text_makes_the_report_fail(at in 0..GOOD.len(), cut in 0..40usize, put in "[\\[\\]{}\"'=,.#\n\\\\a-zé0-9 ]{0,6}") {
+        // the good file is ASCII: every place is between characters
+        let text = format!("{}{put}{}", &GOOD[..at], &GOOD[(at + cut).min(GOOD.len())..]);
+        let (problems, report) = judge(&text);
+        proptest::prop_assert_eq!(problems.is_empty(), report.is_empty());
+    }
 }
 
 #[test]
