@@ -1,9 +1,28 @@
 //! The configuration file: the root `Config`, put together from the sections that live beside what
 //! they configure. Unknown keys are refused; a bad configuration never starts half.
+//!
+//! A file is looked at three times: by the TOML parser; key by key against a table of what may
+//! stand where, then part against part, so that everything that is wrong is told at once and where
+//! it stands; and last by the sections' own types, which have the final word.
+
+mod across;
+mod code;
+mod conditions;
+mod document;
+mod files;
+mod near;
+mod problem;
+mod schema;
+mod values;
 
 use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
+use toml::de::DeTable;
+
+pub use code::{Code, Severity};
+pub use problem::{ConfigErrors, Paint, Problem, Source};
 
 use crate::policy::Rule;
 use crate::proxy::{ListenerSettings, UpstreamSettings};
@@ -40,4 +59,136 @@ pub struct Config {
 pub struct AdminSettings {
     /// `address:port` of `/metrics`, `/livez`, `/readyz`; loopback unless you know better.
     pub address: SocketAddr,
+}
+
+/// A configuration that can be used, and what is odd about it.
+#[derive(Debug, Clone)]
+pub struct Loaded {
+    /// What the file says; its relative paths are already those from the file's folder.
+    pub config: Config,
+    /// Warnings, in the order of the file.
+    pub warnings: Vec<Problem>,
+    /// The text, to show warnings with.
+    pub source: Source,
+    folder: PathBuf,
+}
+
+impl Config {
+    /// Reads and checks a file. Relative paths in it start at the file's folder.
+    pub fn load(path: &Path) -> Result<Self, ConfigErrors> {
+        Loaded::read(path).map(|loaded| loaded.config)
+    }
+
+    /// Checks a text that is called `name` in reports. Relative paths in it stay as they are.
+    pub fn parse(name: &str, text: &str) -> Result<Self, ConfigErrors> {
+        Loaded::parse(name, text).map(|loaded| loaded.config)
+    }
+}
+
+impl Loaded {
+    /// Like [`Config::load`], with the warnings.
+    pub fn read(path: &Path) -> Result<Self, ConfigErrors> {
+        let name = path.display().to_string();
+        let octets = files::read(path).map_err(|problem| refuse(&name, "", vec![problem]))?;
+        let text = match String::from_utf8(octets) {
+            Ok(text) => text,
+            Err(error) => {
+                let good = error.utf8_error().valid_up_to();
+                let lossy = String::from_utf8_lossy(error.as_bytes());
+                let problem = Problem::new(Code::NotUtf8, good..good + 1, "the file is not UTF-8")
+                    .label("this is where it stops being text")
+                    .help("save the file as UTF-8");
+                return Err(refuse(&name, &lossy, vec![problem]));
+            }
+        };
+        let mut loaded = Self::parse(&name, &text)?;
+        let folder = path.parent().unwrap_or(Path::new(""));
+        loaded.config.resolve(folder);
+        folder.clone_into(&mut loaded.folder);
+        Ok(loaded)
+    }
+
+    /// Like [`Config::parse`], with the warnings.
+    pub fn parse(name: &str, text: &str) -> Result<Self, ConfigErrors> {
+        // some editors put a byte order mark in front; TOML has no use for it
+        let text = text.strip_prefix('\u{FEFF}').unwrap_or(text);
+        let (root, errors) = DeTable::parse_recoverable(text);
+        if !errors.is_empty() {
+            return Err(refuse(name, text, errors.iter().map(|error| syntax(text, error)).collect()));
+        }
+        let mut problems = document::check(root.get_ref());
+        problems.extend(across::check(root.get_ref()));
+        problems.sort_by_key(|problem| problem.span.as_ref().map_or(usize::MAX, |span| span.start));
+        if problems.iter().any(Problem::is_error) {
+            problems.retain(|problem| problem.is_error() || problem.code != Code::Unused);
+            return Err(refuse(name, text, problems));
+        }
+        let config = toml::from_str(text).map_err(|error| {
+            let span = error.span().unwrap_or(0..0);
+            let problem = Problem::new(Code::Refused, span, error.message());
+            refuse(name, text, vec![problem.help("see the description of this section in docs/configuration.md")])
+        })?;
+        let source = Source { name: name.into(), text: text.into() };
+        Ok(Self { config, warnings: problems, source, folder: PathBuf::new() })
+    }
+
+    /// What is wrong with the files the configuration names; looks at the disk.
+    #[must_use]
+    pub fn check_files(&self) -> Vec<Problem> {
+        files::check(&self.source.text, &self.folder)
+    }
+}
+
+impl Config {
+    /// Makes relative paths start at `folder`.
+    fn resolve(&mut self, folder: &Path) {
+        use crate::tls::{CertificateSettings, Roots};
+
+        let whole = |path: &mut PathBuf| *path = folder.join(&path);
+        if let Some(authority) = &mut self.authority {
+            whole(&mut authority.directory);
+        }
+        for listener in &mut self.listeners {
+            let pairs = match &mut listener.certificate {
+                Some(CertificateSettings::Files(pair)) => std::slice::from_mut(pair),
+                Some(CertificateSettings::List(pairs)) => pairs.as_mut_slice(),
+                Some(CertificateSettings::Mint(_)) | None => &mut [],
+            };
+            for pair in pairs {
+                whole(&mut pair.chain);
+                whole(&mut pair.key);
+            }
+        }
+        for upstream in &mut self.upstreams {
+            if let Roots::File(file) = &mut upstream.roots {
+                whole(file);
+            }
+        }
+    }
+}
+
+fn refuse(name: &str, text: &str, problems: Vec<Problem>) -> ConfigErrors {
+    ConfigErrors { source: Source { name: name.into(), text: text.into() }, problems }
+}
+
+/// What the TOML parser found, with a help for what happens most.
+fn syntax(text: &str, error: &toml::de::Error) -> Problem {
+    let span = error.span().unwrap_or(text.len()..text.len());
+    let found = text.get(span.clone()).unwrap_or_default();
+    let (message, label) = error.message().split_once(", ").unwrap_or((error.message(), ""));
+    if message == "duplicate key" {
+        return Problem::new(Code::Repeated, span, format!("`{found}` stands twice"))
+            .label("an earlier line sets it")
+            .help("keep one of the two; sections that can repeat have double brackets, as `[[listener]]`");
+    }
+    let (message, label, help) = match message {
+        "string values must be quoted" if found.is_empty() => {
+            ("there is no value", "", "write a value behind `=`".to_owned())
+        }
+        "string values must be quoted" => ("a text stands in quotes", "", format!("put it in quotes: `\"{found}\"`")),
+        "invalid basic string" => (message, label, "end the text with a double quote: `\"`".to_owned()),
+        "invalid literal string" => (message, label, "end the text with a single quote: `'`".to_owned()),
+        _ => (message, label, "a line is `key = value`, `[section]` or `# comment`; see https://toml.io".to_owned()),
+    };
+    Problem::new(Code::Syntax, span, message).label(label).help(help)
 }

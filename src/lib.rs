@@ -1,5 +1,6 @@
 //! Mailwarden: a protocol-inspecting, TLS-terminating proxy for IMAP and POP3.
 
+pub mod cli;
 pub mod config;
 mod label;
 pub mod policy;

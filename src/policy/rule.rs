@@ -98,10 +98,7 @@ impl TryFrom<Table> for Rule {
             return Err(RuleError::Name);
         }
         let reply = table.reply.unwrap_or_else(|| "Not allowed by policy".to_owned());
-        let printable = |c: char| c.is_ascii_graphic() || c == ' ';
-        if reply.is_empty() || reply.len() > 200 || !reply.chars().all(printable) || reply.starts_with('[') {
-            return Err(RuleError::Reply);
-        }
+        Self::check_reply(&reply)?;
         Ok(Self {
             name: table.name.into(),
             action: table.action,
@@ -117,20 +114,31 @@ impl TryFrom<Table> for Rule {
 }
 
 fn globs(patterns: Vec<String>, fold_case: bool) -> Result<Vec<GlobMatcher>, RuleError> {
-    let compile = |pattern: String| {
-        // INBOX is the one name that is compared without regard to case (RFC 9051 §5.1)
-        let folded = if pattern.eq_ignore_ascii_case("INBOX") { "INBOX" } else { pattern.as_str() };
-        GlobBuilder::new(folded)
-            .case_insensitive(fold_case)
-            .literal_separator(!fold_case)
-            .build()
-            .map(|glob| glob.compile_matcher())
-            .map_err(|error| RuleError::Pattern(pattern.clone(), error))
-    };
+    let compile =
+        |pattern: String| glob(&pattern, fold_case).map_err(|error| RuleError::Pattern(pattern.clone(), error));
     patterns.into_iter().map(compile).collect()
 }
 
+fn glob(pattern: &str, fold_case: bool) -> Result<GlobMatcher, globset::Error> {
+    // INBOX is the one name that is compared without regard to case (RFC 9051 §5.1)
+    let folded = if pattern.eq_ignore_ascii_case("INBOX") { "INBOX" } else { pattern };
+    let glob = GlobBuilder::new(folded).case_insensitive(fold_case).literal_separator(!fold_case).build()?;
+    Ok(glob.compile_matcher())
+}
+
 impl Rule {
+    /// Whether `pattern` can be a condition; the error says what is wrong with it.
+    pub(crate) fn check_pattern(pattern: &str) -> Result<(), String> {
+        glob(pattern, false).map(|_| ()).map_err(|error| error.kind().to_string())
+    }
+
+    /// Whether `reply` can be sent to a client without breaking the protocol.
+    pub(crate) fn check_reply(reply: &str) -> Result<(), RuleError> {
+        let printable = |c: char| c.is_ascii_graphic() || c == ' ';
+        let good = (1..=200).contains(&reply.len()) && reply.chars().all(printable) && !reply.starts_with('[');
+        if good { Ok(()) } else { Err(RuleError::Reply) }
+    }
+
     pub(super) fn matches(&self, facts: &Facts<'_>) -> bool {
         let user = |user: &str| self.user.iter().any(|glob| glob.is_match(user));
         let mailbox = |name: &str| self.mailbox.iter().any(|glob| glob.is_match(name));

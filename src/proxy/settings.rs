@@ -82,7 +82,8 @@ impl TryFrom<String> for UpstreamAddress {
         let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
         let valid = match bare {
             Some(bare) => bare.parse::<std::net::Ipv6Addr>().is_ok(),
-            None => rustls_pki_types::ServerName::try_from(host).is_ok(),
+            // without brackets it would not be clear where an IPv6 address ends
+            None => !host.contains(':') && rustls_pki_types::ServerName::try_from(host).is_ok(),
         };
         let host = bare.unwrap_or(host).to_owned();
         if valid { Ok(Self { host, port }) } else { Err(UpstreamAddressError) }

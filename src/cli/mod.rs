@@ -1,0 +1,120 @@
+//! The command line: one file per subcommand, and in each nothing but arguments → library call →
+//! printing.
+//!
+//! A subcommand is a struct that derives [`clap::Args`], with
+//! `async fn run(self, globals: &Globals) -> anyhow::Result<ExitCode>`. What it returns is the answer;
+//! an error means that it could not do its work, and becomes exit code 3. A new one needs its file,
+//! its `mod` line, its variant in `Command` and its line in [`Cli::execute`].
+
+mod ca;
+mod check;
+mod logging;
+mod run;
+mod serve;
+mod terminal;
+
+use std::process::ExitCode;
+
+use clap::{ArgAction, Args, Parser, Subcommand};
+
+pub use logging::LogFormat;
+pub use terminal::{ColorChoice, is_broken_pipe, report};
+
+/// The answer is no: a test failed, a configuration was refused.
+pub const EXIT_NO: u8 = 1;
+/// It could not be done: input or output failed, a permission is missing.
+pub const EXIT_COULD_NOT: u8 = 3;
+
+const AFTER_HELP: &str = "\
+Exit codes:
+  0  done           1  the answer is no     2  wrong usage
+  3  could not      4  evidence is broken
+
+Examples:
+  mailwarden check --config mailwarden.toml
+  mailwarden run --config mailwarden.toml
+  mailwarden ca show --config mailwarden.toml";
+
+/// Stands between mail programs and their mail server, and shows what they say.
+#[derive(Debug, Parser)]
+#[command(name = "mailwarden", version, after_long_help = AFTER_HELP)]
+#[command(
+    max_term_width = 80,
+    disable_help_subcommand = true,
+    subcommand_required = true,
+    arg_required_else_help = true
+)]
+pub struct Cli {
+    /// Options that every subcommand takes.
+    #[command(flatten)]
+    pub globals: Globals,
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// Options that every subcommand takes.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Options of every command")]
+pub struct Globals {
+    /// When to use colour: auto, always or never
+    #[arg(long, global = true, value_enum, value_name = "WHEN", default_value_t = ColorChoice::Auto)]
+    #[arg(hide_possible_values = true, hide_default_value = true)]
+    pub color: ColorChoice,
+    /// Say more; twice for still more
+    #[arg(short, long, global = true, action = ArgAction::Count, conflicts_with = "quiet")]
+    pub verbose: u8,
+    /// Say only what is wrong
+    #[arg(short, long, global = true)]
+    pub quiet: bool,
+    /// How log lines are written: human or json
+    #[arg(long, global = true, value_enum, value_name = "FORMAT", default_value_t = LogFormat::Human)]
+    #[arg(hide_possible_values = true, hide_default_value = true)]
+    pub log_format: LogFormat,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Run(run::Args),
+    Check(check::Args),
+    Ca(ca::Args),
+}
+
+impl Cli {
+    /// Runs the subcommand.
+    pub async fn execute(self) -> anyhow::Result<ExitCode> {
+        let globals = &self.globals;
+        match self.command {
+            Command::Run(args) => Box::pin(args.run(globals)).await,
+            Command::Check(args) => args.run(globals),
+            Command::Ca(args) => args.run(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_subcommand_has_a_help_with_two_examples_that_fits_the_screen() {
+        let mut pending = vec![Cli::command()];
+        while let Some(mut command) = pending.pop() {
+            command.build();
+            let help = command.render_long_help().to_string();
+            let widest = help.lines().map(|line| line.chars().count()).max();
+            assert!(widest <= Some(80), "{help}");
+            let examples = help.split_once("Examples:").map_or(0, |(_, after)| after.matches("mailwarden").count());
+            assert!(examples >= 2, "{help}");
+            let short = command.render_help().to_string();
+            assert!(short.lines().count() <= 24, "{short}");
+            pending.extend(command.get_subcommands().cloned());
+        }
+    }
+}
