@@ -38,6 +38,7 @@ use crate::wire::imap::{Framer, Names, Tag};
 
 /// An IMAP session.
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own: no two of them form one state")]
 pub struct Imap {
     setup: Setup,
     state: State,

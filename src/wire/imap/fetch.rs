@@ -70,6 +70,7 @@ impl FetchScanner {
     }
 
     /// The response has ended.
+    #[must_use]
     pub fn finish(mut self) -> FetchSummary {
         self.end_word();
         self.summary

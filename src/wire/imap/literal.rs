@@ -62,7 +62,7 @@ fn count(digits: &[u8]) -> Option<u64> {
         return None;
     }
     let value = digits.iter().fold(0_u128, |value, digit| value * 10 + u128::from(digit - b'0'));
-    u64::try_from(value).ok().filter(|value| *value <= i64::MAX as u64)
+    u64::try_from(value).ok().filter(|value| i64::try_from(*value).is_ok())
 }
 
 #[cfg(test)]

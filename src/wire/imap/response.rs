@@ -176,12 +176,11 @@ fn word_at(text: &[u8], from: usize) -> (&[u8], usize) {
 
 /// A status response at `from`: its word (unless `given`), an optional code, the text.
 fn status(text: &[u8], from: usize, given: Option<StatusWord>) -> Option<StatusLine<'_>> {
-    let (word, behind) = match given {
-        Some(word) => (word, from),
-        None => {
-            let (word, end) = word_at(text, from);
-            (status_word(word)?, (end + 1).min(text.len()))
-        }
+    let (word, behind) = if let Some(word) = given {
+        (word, from)
+    } else {
+        let (word, end) = word_at(text, from);
+        (status_word(word)?, (end + 1).min(text.len()))
     };
     let rest = text.get(behind..)?;
     let close = rest.first().filter(|octet| **octet == b'[').and_then(|_| code_end(rest));
