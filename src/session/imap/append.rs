@@ -63,14 +63,14 @@ impl Imap {
         }
         match parse_append_more(&line, body.enclosure) {
             Ok(AppendMore::End) => self.end_message_command(body, line, now, out),
-            Ok(AppendMore::Message { message, .. }) => {
+            Ok(AppendMore::Message { message, .. }) if body.several => {
                 if message.announced.size > self.setup.terms.limits.message as u64 {
                     let detail = "[TOOBIG] A message of the command is larger than this server takes";
                     return self.client_fault(ViolationKind::LiteralTooLarge, detail, now, out);
                 }
                 self.say(Speaker::Client, self.open_id(), &line, now, out);
                 let encoded = send::encode(line, &[], Some(&message.announced), false);
-                let mut next = Body::announced(&message.announced, message.enclosure);
+                let mut next = Body::announced(&message.announced, message.enclosure, true);
                 next.stored = body.stored;
                 for run in encoded.left {
                     out.send(Side::Upstream, run);
@@ -78,7 +78,7 @@ impl Imap {
                 self.phase = Phase::Announced(next);
             }
             // what has gone up cannot be taken back but by leaving the command unfinished
-            Err(Stop::Syntax(_) | Stop::Literal | Stop::Message(_)) => {
+            Ok(AppendMore::Message { .. }) | Err(Stop::Syntax(_) | Stop::Literal | Stop::Message(_)) => {
                 let detail = "What follows a message is not valid IMAP";
                 self.client_fault(ViolationKind::Syntax, detail, now, out);
             }

@@ -308,7 +308,8 @@ impl Imap {
         if let Tail::Literal(Announcement { octets, synchronizing, .. }) = tail {
             let enclosure = Enclosure::None;
             let (stored, early) = (Vec::new(), None);
-            let body = Body { octets, client_waits: synchronizing, enclosure, stored, early, raw: true };
+            let (client_waits, several) = (synchronizing, true);
+            let body = Body { octets, client_waits, enclosure, several, stored, early, raw: true };
             if synchronizing {
                 self.phase = Phase::Announced(body);
             } else {

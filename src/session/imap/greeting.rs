@@ -39,42 +39,37 @@ impl Imap {
                 self.pass_status(line, status, None, whole, now, out)
             }
             (Greeting::Awaited, ResponseHead::Status(status)) if status.word == StatusWord::Bye => {
-                self.bye = true;
-                let fate = self.pass_status(line, status, None, whole, now, out);
+                let fate = if self.needs_upstream_tls() {
+                    Fate::Drop
+                } else {
+                    self.bye = true;
+                    self.pass_status(line, status, None, whole, now, out)
+                };
                 self.end(CloseReason::ServerBye, "The mail server refused the connection", now, out);
-                if self.needs_upstream_tls() { Fate::Drop } else { fate }
+                fate
             }
             (Greeting::Starttls(tag), ResponseHead::Tagged { tag: answered, status }) => {
-                let ours = *answered == tag.as_str().as_bytes();
-                self.say(Speaker::UpstreamHeld, None, line, now, out);
-                if !ours || status.word != StatusWord::Ok {
-                    self.no_upstream_tls("The mail server refused STARTTLS", now, out);
-                } else if more {
-                    let detail = "Octets behind the answer to STARTTLS";
-                    Self::violated(Side::Upstream, ViolationKind::Injection, detail, now, out);
-                    self.no_upstream_tls("The mail server's STARTTLS was tampered with", now, out);
-                } else {
-                    self.phase = Phase::Greeting(Greeting::Tls);
-                    out.start_tls(Side::Upstream);
-                }
-                Fate::Drop
+                let accepted = *answered == tag.as_str().as_bytes() && status.word == StatusWord::Ok;
+                self.starttls_answered(line, accepted, more, now, out)
             }
-            (Greeting::Capability(tag), ResponseHead::Tagged { tag: answered, .. })
+            (Greeting::Capability { tag, .. }, ResponseHead::Tagged { tag: answered, .. })
                 if *answered == tag.as_str().as_bytes() =>
             {
                 self.say(Speaker::UpstreamHeld, None, line, now, out);
                 self.greet_for_server(now, out);
                 Fate::Drop
             }
-            (Greeting::Capability(_), ResponseHead::Data(DataKind::Capability { list })) if whole => {
+            (Greeting::Capability { .. }, ResponseHead::Data(DataKind::Capability { list })) if whole => {
                 self.say(Speaker::UpstreamHeld, None, line, now, out);
                 let text = line.strip_suffix(b"\r\n").and_then(|text| text.get(*list..)).unwrap_or_default();
-                let filtered = self.filter_capabilities(text).unwrap_or_else(|| text.to_vec());
-                self.local.push_back(filtered.into());
+                let shown = self.filter_capabilities(text).unwrap_or_else(|| text.to_vec());
+                if let Phase::Greeting(Greeting::Capability { list, .. }) = &mut self.phase {
+                    *list = Some(shown);
+                }
                 Fate::Drop
             }
             // data that a server sends ahead of its answer is dropped unread
-            (Greeting::Starttls(_) | Greeting::Capability(_), ResponseHead::Data(_) | ResponseHead::Status(_))
+            (Greeting::Starttls(_) | Greeting::Capability { .. }, ResponseHead::Data(_) | ResponseHead::Status(_))
                 if whole =>
             {
                 Fate::Drop
@@ -86,6 +81,23 @@ impl Imap {
                 Fate::Drop
             }
         }
+    }
+
+    /// The server's answer to STARTTLS. Anything behind it in the same read would be taken for something
+    /// that was said inside TLS (response injection).
+    fn starttls_answered(&mut self, line: &[u8], accepted: bool, more: bool, now: Instant, out: &mut Outbox) -> Fate {
+        self.say(Speaker::UpstreamHeld, None, line, now, out);
+        if !accepted {
+            self.no_upstream_tls("The mail server refused STARTTLS", now, out);
+        } else if more {
+            let detail = "Octets behind the answer to STARTTLS";
+            Self::violated(Side::Upstream, ViolationKind::Injection, detail, now, out);
+            self.no_upstream_tls("The mail server's STARTTLS was tampered with", now, out);
+        } else {
+            self.phase = Phase::Greeting(Greeting::Tls);
+            out.start_tls(Side::Upstream);
+        }
+        Fate::Drop
     }
 
     fn needs_upstream_tls(&self) -> bool {
@@ -129,14 +141,14 @@ impl Imap {
         let line = format!("{tag} CAPABILITY\r\n");
         self.say(Speaker::ProxyToUpstream, None, line.as_bytes(), now, out);
         out.send(Side::Upstream, line);
-        self.phase = Phase::Greeting(Greeting::Capability(tag));
+        self.phase = Phase::Greeting(Greeting::Capability { tag, list: None });
     }
 
     /// The greeting of a server that was greeted in clear: the proxy's own words, for the server's came
     /// unprotected, with the list that came inside TLS.
     fn greet_for_server(&mut self, now: Instant, out: &mut Outbox) {
-        let list = self.local.pop_back();
-        self.local.clear();
+        let Phase::Greeting(Greeting::Capability { list, .. }) = &mut self.phase else { return };
+        let list = list.take();
         let code = list.map_or_else(String::new, |list| format!("[CAPABILITY {}] ", String::from_utf8_lossy(&list)));
         self.greeted(now, out);
         self.say_local(Bytes::from(format!("* OK {code}IMAP4 service ready\r\n")), None, now, out);

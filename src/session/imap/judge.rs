@@ -7,7 +7,7 @@ use bytes::BytesMut;
 
 use super::phase::{Answer, Body, Completing, Kind, Phase, Prepared, Runs, Then};
 use super::send;
-use super::{Imap, wipe};
+use super::{Imap, OWN, wipe};
 use crate::policy::{Facts, Permit, Policy, Verdict};
 use crate::session::{
     Alteration, Answered, CommandId, Completion, Observation, Outbox, Posture, Speaker, State, TlsMode, ViolationKind,
@@ -97,7 +97,8 @@ impl Imap {
                 if let Some(change) = encoded.altered {
                     send::altered(Side::Upstream, Alteration::LiteralForm, change, now, out);
                 }
-                let body = Body::announced(&message.announced, message.enclosure);
+                let several = command.verb() == "APPEND";
+                let body = Body::announced(&message.announced, message.enclosure, several);
                 let runs = Runs { left: encoded.left, then: Then::Body(body) };
                 let kind = Kind::Append;
                 // while its literal is open nothing else is sent anyway
@@ -128,7 +129,7 @@ impl Imap {
             Self::violated(Side::Client, kind, refusal.sentence.clone(), now, out);
             Err(refusal)
         };
-        if command.tag.as_str().starts_with(&self.own_prefix()) {
+        if command.tag.as_str().starts_with(OWN) && command.tag.as_str().starts_with(&self.own_prefix()) {
             return violated(ViolationKind::Syntax, Refusal::bad("This tag is not available"), out);
         }
         if !self.is_allowed_now(command.spec.allowed) {

@@ -25,7 +25,7 @@ use std::time::Instant;
 
 use bytes::{Bytes, BytesMut};
 
-use self::phase::{Answer, FIRST, Greeting, Idle, Pending, Phase};
+use self::phase::{Answer, FIRST, Greeting, Idle, Kind, Pending, Phase};
 use self::server::Responses;
 use super::legible::legible;
 use super::{
@@ -149,7 +149,7 @@ impl Imap {
     }
 
     fn own_prefix(&self) -> String {
-        format!("MW{:016x}x", self.setup.seed)
+        format!("{OWN}{:016x}x", self.setup.seed)
     }
 
     fn next_id(&mut self) -> CommandId {
@@ -238,7 +238,9 @@ impl Imap {
 
     fn end_of_input(&mut self, inboxes: &Inboxes, now: Instant, out: &mut Outbox) {
         if inboxes.upstream_ended {
+            let logging_out = self.pending.iter().any(|pending| matches!(pending.kind, Kind::Logout));
             let (why, sentence) = match (self.greeted, self.bye) {
+                _ if logging_out => (CloseReason::Logout, "The client logged out"),
                 (_, true) => (CloseReason::ServerBye, "The mail server said goodbye"),
                 (false, false) => (CloseReason::UpstreamGreeting, "The mail server hung up before its greeting"),
                 (true, false) => (CloseReason::UpstreamEof, "The mail server closed the connection"),
@@ -340,6 +342,9 @@ impl Session for Imap {
         self.responses.at_boundary() && (idling || (quiet && matches!(self.phase, Phase::Command)))
     }
 }
+
+/// How the tags of the proxy's own commands begin; what follows cannot be guessed.
+const OWN: &str = "MW";
 
 /// Overwrites octets that may be a secret before their memory is given back.
 fn wipe(octets: &mut BytesMut) {

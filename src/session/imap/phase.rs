@@ -59,8 +59,8 @@ pub(super) enum Greeting {
     Starttls(Tag),
     /// TLS to the server is being started.
     Tls,
-    /// CAPABILITY was sent to the server inside TLS, under this tag.
-    Capability(Tag),
+    /// CAPABILITY was sent to the server inside TLS, under this tag; the list as the client may see it.
+    Capability { tag: Tag, list: Option<Vec<u8>> },
 }
 
 /// An answer that is given when its turn comes.
@@ -138,6 +138,8 @@ pub(super) struct Body {
     pub(super) client_waits: bool,
     /// What must be closed behind it.
     pub(super) enclosure: Enclosure,
+    /// The command may carry more than one message: APPEND, not REPLACE (RFC 8508 §3.3).
+    pub(super) several: bool,
     /// Sizes of the messages of this command that have been sent.
     pub(super) stored: Vec<u64>,
     /// The server answered NO or BAD before the command was complete; said when it is.

@@ -257,8 +257,8 @@ pub(super) fn altered(to: Side, why: Alteration, (removed, added): (u64, u64), n
 
 impl Body {
     /// A message literal that was announced by the client.
-    pub(super) fn announced(message: &Announced, enclosure: Enclosure) -> Self {
+    pub(super) fn announced(message: &Announced, enclosure: Enclosure, several: bool) -> Self {
         let (octets, client_waits) = (message.size, message.sync);
-        Self { octets, client_waits, enclosure, stored: Vec::new(), early: None, raw: false }
+        Self { octets, client_waits, enclosure, several, stored: Vec::new(), early: None, raw: false }
     }
 }
