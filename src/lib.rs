@@ -1,6 +1,7 @@
 //! Mailwarden: a protocol-inspecting, TLS-terminating proxy for IMAP and POP3.
 
 pub mod config;
+pub mod fault;
 mod label;
 pub mod policy;
 pub mod proxy;
