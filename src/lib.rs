@@ -1,8 +1,12 @@
 //! Mailwarden: a protocol-inspecting, TLS-terminating proxy for IMAP and POP3.
 
+pub mod admin;
 pub mod cli;
 pub mod config;
+pub mod fault;
 mod label;
+pub mod metrics;
+mod per_session;
 pub mod policy;
 pub mod proxy;
 pub mod redact;

@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use crate::fault::Fault;
 use crate::session::Event;
 use crate::wire::Protocol;
 
@@ -55,6 +56,15 @@ pub struct TlsFacts {
 pub trait Witness: Send + Sync + fmt::Debug {
     /// A session was opened: the client's TLS, if implicit, is up; the upstream is not yet dialled.
     fn opened(&self, info: &SessionInfo);
+
+    /// Whether this witness wants [`Observation::Said`](crate::session::Observation::Said) events;
+    /// asked once, when the proxy starts.
+    fn wants_transcript(&self) -> bool {
+        false
+    }
+
+    /// The upstream of this session could not be reached or is not trusted; the fault says what to do.
+    fn upstream_failed(&self, _info: &SessionInfo, _fault: &Fault) {}
 
     /// The session reported these. `info` may know more than before (TLS facts).
     fn events(&self, info: &SessionInfo, events: &[Event]);

@@ -4,11 +4,10 @@ use std::fmt::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use super::serve::load_files;
 use super::terminal::{complain, say};
 use super::{EXIT_COULD_NOT, EXIT_NO, Globals};
 use crate::config::{Config, Loaded, Paint, Problem};
-use crate::proxy::{ListenerSettings, UpstreamSettings};
+use crate::proxy::{self, ListenerSettings, UpstreamSettings};
 use crate::session::{Limits, Posture, TlsMode};
 use crate::tls::{CertificateSettings, Roots};
 
@@ -45,7 +44,8 @@ impl Args {
         };
         let unreadable = loaded.check_files();
         // a file that cannot be opened has been told already, with its place
-        let findings = if unreadable.is_empty() { load_files(&loaded.config) } else { Vec::new() };
+        let findings = if unreadable.is_empty() { proxy::check(loaded.config.clone()).err() } else { None };
+        let findings = findings.unwrap_or_default();
         let problems: Vec<&Problem> = loaded.warnings.iter().chain(&unreadable).collect();
         let mut out = String::new();
         if !globals.quiet {

@@ -10,7 +10,6 @@ mod ca;
 mod check;
 mod logging;
 mod run;
-mod serve;
 mod terminal;
 
 use std::process::ExitCode;

@@ -6,10 +6,10 @@ use std::process::ExitCode;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-use super::serve::{Bound, serve};
 use super::terminal::complain;
 use super::{EXIT_COULD_NOT, EXIT_NO, Globals, LogFormat};
 use crate::config::{ConfigErrors, Loaded, Problem, Source};
+use crate::proxy::{self, Bound, RunError};
 
 const AFTER_HELP: &str = "\
 Ctrl-C or SIGTERM lets sessions finish and stops; a second one stops at once.
@@ -39,7 +39,7 @@ impl Args {
         }
         let mut stops = Stops::new()?;
         let shutdown = CancellationToken::new();
-        let service = serve(loaded.config, Vec::new(), announce, shutdown.clone());
+        let service = proxy::run(loaded.config, Vec::new(), announce, shutdown.clone());
         let mut service = std::pin::pin!(service);
         tokio::select! {
             outcome = &mut service => return finish(outcome),
@@ -58,7 +58,7 @@ impl Args {
     }
 }
 
-fn finish(outcome: anyhow::Result<()>) -> anyhow::Result<ExitCode> {
+fn finish(outcome: Result<(), RunError>) -> anyhow::Result<ExitCode> {
     outcome?;
     tracing::info!("stopped");
     Ok(ExitCode::SUCCESS)

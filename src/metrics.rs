@@ -1,0 +1,236 @@
+//! Every metric family: its name, help and labels, and nothing else.
+//!
+//! Label values are words of closed sets or names of the configuration; nothing a peer sends
+//! becomes one. Every series exists from the start, so that a zero can be told from an absence.
+//! Per-command counters are looked up by position, not by label: they are on the data path.
+
+mod commands;
+mod families;
+
+use std::fmt;
+use std::time::Duration;
+
+use prometheus::{Histogram, IntCounter, TextEncoder};
+
+use self::families::Families;
+use crate::fault::Code;
+use crate::per_session::PerSession;
+use crate::session::{Answered, CommandId, Completion, Event, Observation};
+use crate::wire::{Protocol, Side};
+use crate::witness::{SessionInfo, Witness};
+
+/// All metrics of one proxy, on a registry of their own.
+pub struct Metrics {
+    families: Families,
+    imap: Vec<Command>,
+    pop3: Vec<Command>,
+    open: PerSession<Pending>,
+}
+
+/// The metrics of one command name.
+struct Command {
+    by_outcome: Vec<IntCounter>,
+    latency: Histogram,
+}
+
+/// What is remembered of an open session.
+#[derive(Default)]
+struct Pending {
+    /// Commands that are not answered yet; their number is bounded by the session.
+    commands: Vec<(CommandId, usize)>,
+}
+
+/// How a command ended: the values of the label `result`.
+const OUTCOMES: &[&str] = &["ok", "no", "bad", "aborted", "denied", "error"];
+
+impl Metrics {
+    /// Metrics for listeners and upstreams with these names.
+    ///
+    /// # Errors
+    /// When two families have one name, which a test rules out.
+    pub fn new(listeners: &[(String, Protocol)], upstreams: &[String]) -> Result<Self, prometheus::Error> {
+        let families = Families::new()?;
+        families.start_at_zero(listeners, upstreams);
+        let commands = |protocol: Protocol| {
+            let command = |name: &&str| Command {
+                by_outcome: OUTCOMES
+                    .iter()
+                    .map(|outcome| families.commands.with_label_values(&[protocol.as_label(), name, outcome]))
+                    .collect(),
+                latency: {
+                    let timed = if commands::TIMED.contains(name) { name } else { "other" };
+                    families.command_duration.with_label_values(&[protocol.as_label(), timed])
+                },
+            };
+            commands::known(protocol).iter().map(command).collect()
+        };
+        let (imap, pop3) = (commands(Protocol::Imap), commands(Protocol::Pop3));
+        Ok(Self { families, imap, pop3, open: PerSession::new() })
+    }
+
+    /// The text format of Prometheus.
+    ///
+    /// # Errors
+    /// When a family is inconsistent, which a test rules out.
+    pub fn render(&self) -> Result<String, prometheus::Error> {
+        TextEncoder::new().encode_to_string(&self.families.registry.gather())
+    }
+
+    /// A connection was accepted.
+    pub(crate) fn accepted(&self, listener: &str) {
+        self.families.accepted.with_label_values(&[listener]).inc();
+    }
+
+    /// A connection was turned away; `reason` is one of [`families::REJECTIONS`].
+    pub(crate) fn rejected(&self, listener: &str, reason: &'static str) {
+        debug_assert!(families::REJECTIONS.contains(&reason));
+        self.families.rejected.with_label_values(&[listener, reason]).inc();
+    }
+
+    /// A TLS handshake has ended; `result` is `ok` or the label of a [`Code`].
+    pub(crate) fn handshake(&self, side: Side, result: &str, took: Duration) {
+        self.families.handshakes.with_label_values(&[side.as_label(), result]).inc();
+        self.families.handshake_duration.with_label_values(&[side.as_label()]).observe(took.as_secs_f64());
+    }
+
+    /// A TCP connection to an upstream was made.
+    pub(crate) fn dialled(&self, upstream: &str, took: Duration) {
+        self.families.connect_duration.with_label_values(&[upstream]).observe(took.as_secs_f64());
+    }
+
+    /// An upstream could not be reached or is not trusted.
+    pub(crate) fn upstream_failed(&self, upstream: &str, code: Code) {
+        self.families.connect_failures.with_label_values(&[upstream, code.as_label()]).inc();
+    }
+
+    /// The counter of plaintext octets from one side.
+    pub(crate) fn wire(&self, protocol: Protocol, from: Side) -> IntCounter {
+        self.families.wire.with_label_values(&[protocol.as_label(), from.as_label()])
+    }
+
+    /// A session's task panicked.
+    pub(crate) fn panicked(&self) {
+        self.families.panics.inc();
+    }
+
+    fn command(&self, protocol: Protocol, position: usize) -> Option<&Command> {
+        match protocol {
+            Protocol::Imap => self.imap.get(position),
+            Protocol::Pop3 => self.pop3.get(position),
+        }
+    }
+
+    fn completed(&self, protocol: Protocol, position: usize, event: &Observation) {
+        let Observation::CommandCompleted { completion, by, latency, .. } = event else { return };
+        let Some(command) = self.command(protocol, position) else { return };
+        if let Some(counter) = command.by_outcome.get(outcome(*completion, *by)) {
+            counter.inc();
+        }
+        if *completion != Completion::Aborted && *by == Answered::Upstream {
+            command.latency.observe(latency.as_secs_f64());
+        }
+    }
+
+    fn event(&self, info: &SessionInfo, pending: &mut Pending, event: &Observation) {
+        let protocol = info.protocol.as_label();
+        let families = &self.families;
+        match event {
+            Observation::CommandBegun { id, command, operation, .. } => {
+                families.operations.with_label_values(&[protocol, operation.as_label()]).inc();
+                pending.commands.push((*id, commands::position(info.protocol, command)));
+            }
+            Observation::CommandCompleted { id, .. } => {
+                if let Some(at) = pending.commands.iter().position(|(begun, _)| begun == id) {
+                    let (_, position) = pending.commands.remove(at);
+                    self.completed(info.protocol, position, event);
+                }
+                if pending.commands.is_empty() {
+                    pending.commands = Vec::new();
+                }
+            }
+            Observation::Retrieved { extent, octets, .. } => {
+                families.retrieved.with_label_values(&[protocol, extent.as_label()]).inc();
+                families.retrieved_bytes.with_label_values(&[protocol, extent.as_label()]).inc_by(*octets);
+            }
+            Observation::Stored { octets, .. } => {
+                families.stored.with_label_values(&[protocol]).inc();
+                families.stored_bytes.with_label_values(&[protocol]).inc_by(*octets);
+            }
+            Observation::Authentication { mechanism, accepted, .. } => {
+                let result = if *accepted { "accepted" } else { "refused" };
+                families.authentications.with_label_values(&[protocol, families::mechanism(mechanism), result]).inc();
+            }
+            Observation::Violated(violation) => {
+                let labels = [protocol, violation.side.as_label(), violation.kind.as_label()];
+                families.violations.with_label_values(&labels).inc();
+            }
+            Observation::Altered { to, why, removed, added } => {
+                let labels = [protocol, to.as_label(), why.as_label()];
+                families.altered_bytes.with_label_values(&labels).inc_by(removed + added);
+            }
+            Observation::Decided { action, enforced, .. } => {
+                let enforced = if *enforced { "yes" } else { "no" };
+                families.decisions.with_label_values(&[protocol, families::action(action), enforced]).inc();
+            }
+            Observation::Closed { reason, .. } => {
+                families.closed.with_label_values(&[protocol, &info.listener, reason.as_label()]).inc();
+            }
+            Observation::Said(_)
+            | Observation::Greeted
+            | Observation::TlsStarted { .. }
+            | Observation::StateChanged { .. } => {}
+        }
+    }
+}
+
+fn outcome(completion: Completion, by: Answered) -> usize {
+    match (completion, by) {
+        (Completion::Aborted, _) => 3,
+        (_, Answered::Policy) => 4,
+        (_, Answered::Syntax) => 5,
+        (Completion::Ok, _) => 0,
+        (Completion::No, _) => 1,
+        (Completion::Bad, _) => 2,
+    }
+}
+
+impl Witness for Metrics {
+    fn opened(&self, info: &SessionInfo) {
+        let labels = [info.protocol.as_label(), &info.listener];
+        self.families.opened.with_label_values(&labels).inc();
+        self.families.active.with_label_values(&labels).inc();
+        self.open.open(info.id, Pending::default());
+    }
+
+    fn events(&self, info: &SessionInfo, events: &[Event]) {
+        self.open.with(info.id, |pending| {
+            for event in events {
+                self.event(info, pending, &event.what);
+            }
+        });
+    }
+
+    fn closed(&self, info: &SessionInfo, _client_octets: u64, _upstream_octets: u64) {
+        let labels = [info.protocol.as_label(), &info.listener];
+        self.families.active.with_label_values(&labels).dec();
+        let took = jiff::Timestamp::now().duration_since(info.started);
+        let duration = self.families.session_duration.with_label_values(&[info.protocol.as_label()]);
+        duration.observe(took.as_secs_f64().max(0.0));
+        // what was begun and never answered is not forgotten
+        let left = self.open.close(info.id).unwrap_or_default();
+        for (_, position) in left.commands {
+            if let Some(counter) = self.command(info.protocol, position).and_then(|command| command.by_outcome.get(3)) {
+                counter.inc();
+            }
+        }
+    }
+}
+
+impl fmt::Debug for Metrics {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Metrics")
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,114 @@
+//! The command names that may be a label value. A name a client invents is `other`.
+
+use crate::wire::Protocol;
+
+/// Commands of one protocol with a label of their own; the last is `other`.
+pub(super) fn known(protocol: Protocol) -> &'static [&'static str] {
+    match protocol {
+        Protocol::Imap => IMAP,
+        Protocol::Pop3 => POP3,
+    }
+}
+
+/// The position of a command in [`known`]; a leading `UID` is looked over, so that `UID FETCH` counts
+/// as `FETCH`.
+pub(super) fn position(protocol: Protocol, command: &str) -> usize {
+    let names = known(protocol);
+    let bare = command.strip_prefix("UID ").unwrap_or(command);
+    names.iter().position(|name| *name == bare).unwrap_or(names.len() - 1)
+}
+
+/// Commands whose latency has a histogram of their own; the last is `other`.
+pub(super) const TIMED: &[&str] = &[
+    "LOGIN",
+    "AUTHENTICATE",
+    "SELECT",
+    "LIST",
+    "STATUS",
+    "SEARCH",
+    "FETCH",
+    "STORE",
+    "APPEND",
+    "COPY",
+    "MOVE",
+    "EXPUNGE",
+    "PASS",
+    "AUTH",
+    "APOP",
+    "STAT",
+    "UIDL",
+    "RETR",
+    "TOP",
+    "DELE",
+    "other",
+];
+
+const IMAP: &[&str] = &[
+    "CAPABILITY",
+    "NOOP",
+    "LOGOUT",
+    "STARTTLS",
+    "AUTHENTICATE",
+    "LOGIN",
+    "ENABLE",
+    "SELECT",
+    "EXAMINE",
+    "CREATE",
+    "DELETE",
+    "RENAME",
+    "SUBSCRIBE",
+    "UNSUBSCRIBE",
+    "LIST",
+    "LSUB",
+    "NAMESPACE",
+    "STATUS",
+    "APPEND",
+    "IDLE",
+    "CHECK",
+    "CLOSE",
+    "UNSELECT",
+    "EXPUNGE",
+    "SEARCH",
+    "SORT",
+    "THREAD",
+    "FETCH",
+    "STORE",
+    "COPY",
+    "MOVE",
+    "REPLACE",
+    "ID",
+    "NOTIFY",
+    "GETQUOTA",
+    "GETQUOTAROOT",
+    "SETQUOTA",
+    "GETACL",
+    "SETACL",
+    "DELETEACL",
+    "LISTRIGHTS",
+    "MYRIGHTS",
+    "GETMETADATA",
+    "SETMETADATA",
+    "COMPRESS",
+    "LANGUAGE",
+    "UNAUTHENTICATE",
+    "other",
+];
+
+const POP3: &[&str] = &[
+    "CAPA", "STLS", "USER", "PASS", "APOP", "AUTH", "STAT", "LIST", "UIDL", "RETR", "TOP", "DELE", "RSET", "NOOP",
+    "QUIT", "UTF8", "LANG", "other",
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn invented_names_are_other() {
+        let name = |protocol, command| known(protocol)[position(protocol, command)];
+        assert_eq!(name(Protocol::Imap, "UID FETCH"), "FETCH");
+        assert_eq!(name(Protocol::Imap, "XSECRET"), "other");
+        assert_eq!(name(Protocol::Pop3, "RETR"), "RETR");
+        assert_eq!(name(Protocol::Pop3, "FETCH"), "other");
+    }
+}

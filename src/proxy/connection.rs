@@ -1,0 +1,212 @@
+//! One connection, as a straight line: the client's TLS, the upstream, the relay. The upstream is
+//! connected and verified before an octet of the client's protocol is read and before the client
+//! is greeted, so no client is led to a server it would not have trusted itself.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
+
+use rustls::ServerConfig;
+use tokio::net::TcpStream;
+use tokio_util::sync::CancellationToken;
+
+use super::leg::Leg;
+use super::record::{Record, Witnesses};
+use super::relay::{Layers, Peer, Relay, now};
+use super::stream::Stream;
+use super::upstream::{Upstream, prepare};
+use crate::fault::Fault;
+use crate::metrics::Metrics;
+use crate::session::{CloseReason, Inboxes, Outbox, Session, Setup, Terms, TlsMode, imap::Imap, pop3::Pop3};
+use crate::tls::Acceptor;
+use crate::wire::{Protocol, Side};
+use crate::witness::{SessionInfo, TlsFacts};
+
+/// What all connections of one listener share.
+#[derive(Debug)]
+pub(super) struct Door {
+    pub(super) name: Arc<str>,
+    pub(super) protocol: Protocol,
+    pub(super) terms: Arc<Terms>,
+    /// Absent where TLS towards clients is `none`.
+    pub(super) acceptor: Option<Acceptor>,
+    pub(super) upstream: Arc<Upstream>,
+    pub(super) witnesses: Witnesses,
+    pub(super) metrics: Arc<Metrics>,
+    /// Numbers the sessions of the whole process.
+    pub(super) ids: Arc<AtomicU64>,
+}
+
+impl Door {
+    pub(super) fn next_id(&self) -> u64 {
+        self.ids.fetch_add(1, Ordering::Relaxed)
+    }
+
+    fn session(&self, started: Instant) -> Box<dyn Session + Send> {
+        let mut seed = [0; 8];
+        // without randomness the tags of our own commands can be guessed, which costs little
+        let _filled = aws_lc_rs::rand::fill(&mut seed);
+        let setup = Setup { terms: Arc::clone(&self.terms), seed: u64::from_ne_bytes(seed), started };
+        match self.protocol {
+            Protocol::Imap => Box::new(Imap::new(setup)),
+            Protocol::Pop3 => Box::new(Pop3::new(setup)),
+        }
+    }
+}
+
+/// Serves a connection from its first octet to its last.
+pub(super) async fn serve(door: Arc<Door>, tcp: TcpStream, client: SocketAddr, id: u64, stop: CancellationToken) {
+    let started = now();
+    prepare(&tcp);
+    let accepted = Accepted { door, client, id, started };
+    let secured = tokio::select! {
+        secured = Box::pin(accepted.secure(tcp)) => secured,
+        () = stop.cancelled() => return,
+    };
+    let Some(secured) = secured else { return };
+    let dialled = tokio::select! {
+        dialled = Box::pin(secured.dial()) => dialled,
+        () = stop.cancelled() => None,
+    };
+    let relay = secured.relay(dialled);
+    match relay {
+        Next::Relay(relay) => Box::pin(relay.run(&stop)).await,
+        Next::Finish(relay) => Box::pin(relay.finish()).await,
+    }
+}
+
+/// A connection of which nothing is known yet.
+struct Accepted {
+    door: Arc<Door>,
+    client: SocketAddr,
+    id: u64,
+    started: Instant,
+}
+
+/// The client's TLS is up, if it is implicit.
+struct Secured {
+    door: Arc<Door>,
+    started: Instant,
+    stream: Stream<TcpStream>,
+    config: Option<Arc<ServerConfig>>,
+    record: Record,
+}
+
+/// What came of dialling: the upstream's stream and since when its handshake ran.
+type Dialled = Result<(Stream<TcpStream>, Option<(Instant, TlsFacts)>), Undialled>;
+
+/// Why there is no upstream.
+struct Undialled {
+    reason: CloseReason,
+    fault: Fault,
+    /// When its handshake began, if it came to one.
+    handshake: Option<Instant>,
+}
+
+enum Next {
+    Relay(Relay<TcpStream>),
+    Finish(Relay<TcpStream>),
+}
+
+impl Accepted {
+    async fn secure(self, tcp: TcpStream) -> Option<Secured> {
+        let Self { door, client, id, started } = self;
+        let local = tcp.local_addr().ok()?.ip();
+        let config = door.acceptor.as_ref().map(|acceptor| acceptor.config(local));
+        let implicit = config.as_ref().filter(|_| door.terms.client_tls == TlsMode::Implicit);
+        let (stream, facts) = match implicit {
+            None => (Stream::clear(tcp), None),
+            Some(config) => {
+                let limit = door.terms.limits.handshake_timeout;
+                match Stream::accept(Leg::new(tcp), Arc::clone(config), limit).await {
+                    Ok((stream, facts)) => (stream, Some(facts)),
+                    Err(fault) => {
+                        door.metrics.handshake(Side::Client, fault.code.as_label(), now() - started);
+                        tracing::info!(code = %fault.code, help = fault.help, "{}", fault.sentence);
+                        return None;
+                    }
+                }
+            }
+        };
+        let info = SessionInfo {
+            id,
+            listener: Arc::clone(&door.name),
+            protocol: door.protocol,
+            client,
+            upstream: Arc::clone(&door.upstream.name),
+            upstream_address: Arc::clone(&door.upstream.shown),
+            started: jiff::Timestamp::now(),
+            client_tls: facts.clone(),
+            upstream_tls: None,
+        };
+        let mut record = Record::open(info, Arc::clone(&door.witnesses), Arc::clone(&door.metrics), started);
+        if let Some(facts) = &facts {
+            record.handshake(Side::Client, started, Ok(facts));
+        }
+        Some(Secured { door, started, stream, config, record })
+    }
+}
+
+impl Secured {
+    async fn dial(&self) -> Option<Dialled> {
+        let (upstream, limits) = (&self.door.upstream, &self.door.terms.limits);
+        let began = now();
+        let tcp = match upstream.dial(limits.connect_timeout).await {
+            Ok(tcp) => tcp,
+            Err(fault) => return Some(Err(Undialled { reason: CloseReason::UpstreamConnect, fault, handshake: None })),
+        };
+        self.door.metrics.dialled(&upstream.name, now() - began);
+        let implicit = upstream.connector.as_ref().filter(|_| upstream.tls == TlsMode::Implicit);
+        let Some(connector) = implicit else { return Some(Ok((Stream::clear(tcp), None))) };
+        let began = now();
+        let connected = Stream::connect(Leg::new(tcp), connector, self.door.protocol, limits.handshake_timeout).await;
+        Some(match connected {
+            Ok((stream, facts)) => Ok((stream, Some((began, facts)))),
+            Err(fault) => Err(Undialled { reason: CloseReason::UpstreamTls, fault, handshake: Some(began) }),
+        })
+    }
+
+    /// The relay to the upstream, or to the farewell if there is none; `None`: the proxy is stopping.
+    fn relay(self, dialled: Option<Dialled>) -> Next {
+        let Self { door, started, stream, config, mut record } = self;
+        let mut refused = None;
+        let stopping = dialled.is_none();
+        let upstream = match dialled {
+            Some(Ok((upstream, handshake))) => {
+                if let Some((began, facts)) = handshake {
+                    record.handshake(Side::Upstream, began, Ok(&facts));
+                }
+                upstream
+            }
+            Some(Err(undialled)) => {
+                if let Some(began) = undialled.handshake {
+                    record.handshake(Side::Upstream, began, Err(&undialled.fault));
+                }
+                refused = Some(undialled);
+                Stream::Gone
+            }
+            None => Stream::Gone,
+        };
+        let mut relay = Relay {
+            session: door.session(started),
+            out: Outbox::new(started),
+            inboxes: Inboxes::default(),
+            client: Peer::new(stream),
+            upstream: Peer::new(upstream),
+            record,
+            layers: Layers { accept: config, connect: door.upstream.connector.clone(), protocol: door.protocol },
+            limits: door.terms.limits.clone(),
+            drain_by: None,
+        };
+        if let Some(undialled) = refused {
+            relay.refuse_upstream(undialled.reason, &undialled.fault);
+            return Next::Finish(relay);
+        }
+        if stopping {
+            relay.farewell_drain();
+            return Next::Finish(relay);
+        }
+        Next::Relay(relay)
+    }
+}

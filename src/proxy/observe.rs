@@ -1,0 +1,162 @@
+//! The log: one line per session at its end, a line per refusal and breach, commands at `debug`.
+//!
+//! Fields, not sentences. What is said on the wire appears at `trace` alone, masked by the session.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use crate::fault::Fault;
+use crate::per_session::PerSession;
+use crate::session::{Answered, CommandId, Event, Observation};
+use crate::witness::{SessionInfo, Witness};
+
+/// Logs what sessions report, with `tracing`.
+#[derive(Debug)]
+pub(super) struct LogWitness(PerSession<Summary>);
+
+/// What a session's last line will say.
+#[derive(Debug, Default)]
+struct Summary {
+    user: Option<String>,
+    reason: &'static str,
+    detail: String,
+    commands: u64,
+    refused: u64,
+    last: Duration,
+    /// Names of commands that are not answered yet; kept only while they are logged.
+    open: HashMap<CommandId, String>,
+}
+
+impl LogWitness {
+    pub(super) fn new() -> Self {
+        Self(PerSession::new())
+    }
+}
+
+impl Summary {
+    fn event(&mut self, info: &SessionInfo, event: &Event) {
+        let session = info.id;
+        self.last = event.at;
+        match &event.what {
+            Observation::Said(said) => {
+                tracing::trace!(session, by = said.by.as_label(), octets = said.octets, text = said.text, "said");
+            }
+            Observation::CommandBegun { .. } | Observation::CommandCompleted { .. } => {
+                self.command(session, &event.what);
+            }
+            Observation::Authentication { user, mechanism, accepted } => {
+                tracing::debug!(session, user, %mechanism, accepted, "authentication");
+                if *accepted {
+                    self.user.clone_from(user);
+                }
+            }
+            Observation::Decided { id, rule, action, enforced } => {
+                tracing::info!(session, command_id = id.0, rule, %action, enforced, user = self.user, "policy decision");
+            }
+            Observation::Violated(violation) => {
+                tracing::warn!(
+                    session,
+                    listener = %info.listener,
+                    client = %info.client,
+                    side = violation.side.as_label(),
+                    kind = violation.kind.as_label(),
+                    detail = %violation.detail,
+                    "protocol violation"
+                );
+            }
+            Observation::Closed { reason, detail } => {
+                self.reason = reason.as_label();
+                self.detail.clone_from(detail);
+            }
+            Observation::Greeted
+            | Observation::TlsStarted { .. }
+            | Observation::StateChanged { .. }
+            | Observation::Retrieved { .. }
+            | Observation::Stored { .. }
+            | Observation::Altered { .. } => {}
+        }
+    }
+}
+
+impl Summary {
+    fn command(&mut self, session: u64, event: &Observation) {
+        let debug = tracing::enabled!(tracing::Level::DEBUG);
+        if let Observation::CommandBegun { id, command, operation, effect, .. } = event {
+            self.commands += 1;
+            if debug {
+                let (operation, effect) = (operation.as_label(), effect.as_label());
+                tracing::debug!(session, command_id = id.0, %command, operation, effect, "command begun");
+                self.open.insert(*id, command.to_string());
+            }
+        }
+        if let Observation::CommandCompleted { id, completion, code, by, latency } = event {
+            self.refused += u64::from(matches!(by, Answered::Policy | Answered::Syntax));
+            if debug {
+                tracing::debug!(
+                    session,
+                    command_id = id.0,
+                    command = self.open.remove(id),
+                    result = completion.as_label(),
+                    code,
+                    by = by.as_label(),
+                    latency_us = u64::try_from(latency.as_micros()).unwrap_or(u64::MAX),
+                    "command completed"
+                );
+            }
+        }
+    }
+}
+
+impl Witness for LogWitness {
+    fn wants_transcript(&self) -> bool {
+        tracing::enabled!(tracing::Level::TRACE)
+    }
+
+    fn opened(&self, info: &SessionInfo) {
+        self.0.open(info.id, Summary::default());
+    }
+
+    fn upstream_failed(&self, info: &SessionInfo, fault: &Fault) {
+        tracing::warn!(
+            session = info.id,
+            listener = %info.listener,
+            upstream = %info.upstream,
+            address = %info.upstream_address,
+            code = %fault.code,
+            help = fault.help,
+            "{}",
+            fault.sentence
+        );
+    }
+
+    fn events(&self, info: &SessionInfo, events: &[Event]) {
+        self.0.with(info.id, |summary| {
+            for event in events {
+                summary.event(info, event);
+            }
+        });
+    }
+
+    fn closed(&self, info: &SessionInfo, client_octets: u64, upstream_octets: u64) {
+        let summary = self.0.close(info.id).unwrap_or_default();
+        let tls = |facts: &Option<crate::witness::TlsFacts>| facts.as_ref().map(|facts| facts.version.clone());
+        tracing::info!(
+            session = info.id,
+            listener = %info.listener,
+            protocol = info.protocol.as_label(),
+            client = %info.client,
+            upstream = %info.upstream,
+            client_tls = tls(&info.client_tls),
+            upstream_tls = tls(&info.upstream_tls),
+            user = summary.user,
+            reason = summary.reason,
+            detail = summary.detail,
+            client_octets,
+            upstream_octets,
+            duration_ms = u64::try_from(summary.last.as_millis()).unwrap_or(u64::MAX),
+            commands = summary.commands,
+            refused = summary.refused,
+            "session ended"
+        );
+    }
+}

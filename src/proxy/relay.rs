@@ -1,0 +1,399 @@
+//! Executes what a session asks for: reads, writes, layers, the timer and the end. It has no
+//! opinion about mail; the contract is that of [`Session`].
+//!
+//! One task owns both streams, both inboxes and the outbox. Both directions are polled in every
+//! turn, so neither can wait for the other; a side is read only while the other side's queue is
+//! under [`HIGH_WATER`], so a peer that does not read slows its opposite down as TCP would.
+//!
+//! Memory of a session, at most: two inboxes of `limits.inbox`; two queues of [`HIGH_WATER`] plus
+//! what one read can add (`limits.inbox`), in buffers that are at least half full; per TLS side
+//! 64 KiB of records under way and 64 KiB read ahead (`leg`); and what the session itself holds
+//! (see [`Limits`]). With the defaults 64·2 + 2·(128 + 64)·2 + (64 + 64)·2 = 1152 KiB and the held
+//! command, when both peers have stopped reading. An idle session holds none of it.
+
+use std::cell::RefCell;
+use std::future::{Future, poll_fn};
+use std::io::{self, IoSlice};
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use bytes::{BufMut, BytesMut};
+use rustls::ServerConfig;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
+use tokio::time::{Sleep, sleep_until};
+use tokio_util::sync::CancellationToken;
+use zeroize::Zeroize;
+
+use super::leg::CHUNK;
+use super::record::Record;
+use super::stream::Stream;
+use crate::fault::{Code, Fault};
+use crate::session::{CloseReason, Inboxes, Limits, Outbox, Session};
+use crate::tls::Connector;
+use crate::wire::{Protocol, Side};
+
+/// Octets queued for a side at which the other side is no longer read.
+const HIGH_WATER: usize = 128 << 10;
+/// Runs of octets in one vectored write.
+const SLICES: usize = 16;
+/// A read up to this size is copied out, so that the large buffer stays with the worker; what a
+/// session keeps alive is therefore at most twice what it has queued.
+const SMALL: usize = CHUNK / 2;
+/// A password comes in a read of at most this size; the worker's copy of it is wiped.
+const WIPED: usize = 4 << 10;
+
+thread_local! {
+    /// Where a worker reads to; a session gets a buffer of its own only with octets in it.
+    static SCRATCH: RefCell<BytesMut> = RefCell::new(BytesMut::new());
+}
+
+/// How TLS is started in the middle of a session.
+#[derive(Debug)]
+pub(super) struct Layers {
+    pub(super) accept: Option<Arc<ServerConfig>>,
+    pub(super) connect: Option<Arc<Connector>>,
+    pub(super) protocol: Protocol,
+}
+
+/// A session and its two streams.
+pub(super) struct Relay<IO> {
+    pub(super) session: Box<dyn Session + Send>,
+    pub(super) out: Outbox,
+    pub(super) inboxes: Inboxes,
+    pub(super) client: Peer<IO>,
+    pub(super) upstream: Peer<IO>,
+    pub(super) record: Record,
+    pub(super) layers: Layers,
+    pub(super) limits: Limits,
+    /// Until when a stop waits for this session; set when the stop is asked for.
+    pub(super) drain_by: Option<Instant>,
+}
+
+/// One side's stream and what is known of it.
+#[derive(Debug)]
+pub(super) struct Peer<IO> {
+    stream: Stream<IO>,
+    /// Octets were written and not yet flushed.
+    unflushed: bool,
+    /// It takes no more octets; what is queued for it is dropped.
+    deaf: bool,
+}
+
+impl<IO> Peer<IO> {
+    pub(super) fn new(stream: Stream<IO>) -> Self {
+        let deaf = matches!(stream, Stream::Gone);
+        Self { stream, unflushed: false, deaf }
+    }
+}
+
+/// Why a turn of the relay ended.
+enum Turn {
+    /// An inbox grew, or a side ended.
+    Received,
+    /// A side's connection broke.
+    Broken(Side, io::Error),
+    /// The deadline of the session or of the stop has passed.
+    Due,
+    /// The proxy is to stop.
+    Stop,
+}
+
+impl<IO: AsyncRead + AsyncWrite + Unpin> Relay<IO> {
+    /// Runs the session to its end.
+    pub(super) async fn run(mut self, stop: &CancellationToken) {
+        let mut timer = Timer { sleep: pin!(sleep_until(tokio::time::Instant::now())), armed: None };
+        let mut stopped = pin!(stop.cancelled());
+        self.advance();
+        loop {
+            if self.drain_by.is_some() && self.session.is_idle() {
+                self.farewell_drain();
+            }
+            self.report();
+            if self.out.closing().is_some() {
+                break;
+            }
+            if let Some(side) = self.out.starting_tls() {
+                self.start_tls(side).await;
+                continue;
+            }
+            match poll_fn(|cx| self.poll_turn(cx, &mut timer, stopped.as_mut())).await {
+                Turn::Received => self.advance(),
+                Turn::Broken(side, error) => self.broken(side, &error),
+                Turn::Due if self.drain_by.is_some_and(|by| by <= now()) => self.farewell_drain(),
+                Turn::Due => self.session.expire(now(), &mut self.out),
+                Turn::Stop => self.drain_by = Some(now() + self.limits.drain_timeout),
+            }
+        }
+        self.finish().await;
+    }
+
+    fn advance(&mut self) {
+        self.session.advance(&mut self.inboxes, now(), &mut self.out);
+        for inbox in [&mut self.inboxes.client, &mut self.inboxes.upstream] {
+            if inbox.is_empty() {
+                *inbox = BytesMut::new();
+            } else if inbox.len() < WIPED && inbox.capacity() > SMALL {
+                // the start of a line must not keep a whole read alive
+                *inbox = BytesMut::from(&inbox[..]);
+            }
+        }
+    }
+
+    fn report(&mut self) {
+        let events = self.out.take_events();
+        self.record.events(&events);
+    }
+
+    pub(super) fn farewell_drain(&mut self) {
+        self.session.farewell(CloseReason::Drain, "The proxy is being stopped", now(), &mut self.out);
+        self.insist_on_close(CloseReason::Drain, "The proxy is being stopped");
+    }
+
+    /// A farewell ends the session, whatever the session made of it.
+    fn insist_on_close(&mut self, why: CloseReason, detail: &str) {
+        self.out.close(now(), why, detail);
+    }
+
+    /// Writes what can be written, then reads what may be read; ends when the session must look.
+    ///
+    /// Cancel safe: all progress is in `self`.
+    fn poll_turn(
+        &mut self,
+        cx: &mut Context<'_>,
+        timer: &mut Timer<'_>,
+        stopped: Pin<&mut impl Future<Output = ()>>,
+    ) -> Poll<Turn> {
+        for side in [Side::Client, Side::Upstream] {
+            if let Poll::Ready(Err(error)) = self.poll_send(cx, side) {
+                return Poll::Ready(Turn::Broken(side, error));
+            }
+        }
+        let mut received = false;
+        for side in [Side::Client, Side::Upstream] {
+            if self.may_read(side) {
+                match self.poll_receive(cx, side) {
+                    Poll::Ready(Ok(())) => received = true,
+                    Poll::Ready(Err(error)) => return Poll::Ready(Turn::Broken(side, error)),
+                    Poll::Pending => {}
+                }
+            }
+        }
+        if received {
+            return Poll::Ready(Turn::Received);
+        }
+        let due = [self.session.deadline(), self.drain_by].into_iter().flatten().min();
+        if timer.poll_due(cx, due).is_ready() {
+            return Poll::Ready(Turn::Due);
+        }
+        if self.drain_by.is_none() && stopped.poll(cx).is_ready() {
+            return Poll::Ready(Turn::Stop);
+        }
+        Poll::Pending
+    }
+
+    fn may_read(&mut self, side: Side) -> bool {
+        let ended = match side {
+            Side::Client => self.inboxes.client_ended,
+            Side::Upstream => self.inboxes.upstream_ended,
+        };
+        !ended
+            && self.out.queued(side.other()) < HIGH_WATER
+            && self.inboxes.of(side).len() < self.limits.inbox
+            && self.session.wants(side)
+    }
+
+    /// Writes one side's queue until it is empty or the peer takes no more. What is written before is
+    /// flushed first, so that the records of a bulk transfer stay full.
+    ///
+    /// Cancel safe: all progress is in `self`.
+    fn poll_send(&mut self, cx: &mut Context<'_>, side: Side) -> Poll<io::Result<()>> {
+        let (peer, out) = (peer(&mut self.client, &mut self.upstream, side), &mut self.out);
+        loop {
+            if peer.deaf {
+                out.written(side, out.queued(side));
+                return Poll::Ready(Ok(()));
+            }
+            let step = if peer.unflushed {
+                std::task::ready!(Pin::new(&mut peer.stream).poll_flush(cx)).map(|()| peer.unflushed = false)
+            } else if out.queued(side) == 0 {
+                return Poll::Ready(Ok(()));
+            } else {
+                let mut slices = [IoSlice::new(&[]); SLICES];
+                let filled = out.slices(side, &mut slices);
+                let slices = slices.get(..filled).unwrap_or_default();
+                std::task::ready!(Pin::new(&mut peer.stream).poll_write_vectored(cx, slices)).map(|count| {
+                    out.written(side, count);
+                    peer.unflushed = true;
+                })
+            };
+            if let Err(error) = step {
+                peer.deaf = true;
+                // what the server said before it hung up is still to be read: its reading side decides
+                return Poll::Ready(if side == Side::Client { Err(error) } else { Ok(()) });
+            }
+        }
+    }
+
+    /// Reads once from one side into its inbox.
+    ///
+    /// Cancel safe: all progress is in `self`.
+    fn poll_receive(&mut self, cx: &mut Context<'_>, side: Side) -> Poll<io::Result<()>> {
+        let room = CHUNK.min(self.limits.inbox - self.inboxes.of(side).len());
+        let peer = peer(&mut self.client, &mut self.upstream, side);
+        let inbox = self.inboxes.of(side);
+        let read = SCRATCH.with_borrow_mut(|scratch| {
+            scratch.reserve(CHUNK);
+            let read = pin!(peer.stream.read_buf(&mut (&mut *scratch).limit(room))).poll(cx);
+            if scratch.len() <= SMALL || !inbox.is_empty() {
+                inbox.extend_from_slice(scratch);
+                if side == Side::Client && scratch.len() <= WIPED {
+                    scratch.zeroize();
+                }
+                scratch.clear();
+            } else {
+                *inbox = std::mem::take(scratch);
+            }
+            read
+        });
+        match std::task::ready!(read) {
+            Ok(count @ 1..) => self.record.received(side, count),
+            Ok(0) => self.ended(side),
+            // Quirk: many peers close TLS without close_notify; where a message ends, the protocol says
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => self.ended(side),
+            Err(error) => return Poll::Ready(Err(error)),
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    fn ended(&mut self, side: Side) {
+        match side {
+            Side::Client => self.inboxes.client_ended = true,
+            Side::Upstream => self.inboxes.upstream_ended = true,
+        }
+    }
+
+    fn broken(&mut self, side: Side, error: &io::Error) {
+        let detail = format!("The connection to the {} broke: {error}", side.as_label());
+        self.ended(side);
+        match side {
+            Side::Client => {
+                self.client.deaf = true;
+                self.out.close(now(), CloseReason::ClientReset, detail);
+            }
+            Side::Upstream => {
+                self.upstream.deaf = true;
+                let sentence = "The connection to the mail server broke";
+                self.session.farewell(CloseReason::UpstreamReset, sentence, now(), &mut self.out);
+                self.insist_on_close(CloseReason::UpstreamReset, &detail);
+            }
+        }
+    }
+
+    /// Flushes the side's queue, hands the octets left in its inbox to the TLS engine, shakes hands.
+    async fn start_tls(&mut self, side: Side) {
+        let limit = self.limits.handshake_timeout;
+        let flushed = tokio::time::timeout(limit, poll_fn(|cx| self.poll_send(cx, side))).await;
+        match flushed {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => return self.broken(side, &error),
+            Err(_) => return self.broken(side, &io::ErrorKind::TimedOut.into()),
+        }
+        self.out.tls_taken();
+        let since = now();
+        let outcome = self.handshake(side, limit).await;
+        self.record.handshake(side, since, outcome.as_ref().map(|(_, facts)| facts));
+        match outcome {
+            Ok((stream, _)) => {
+                peer(&mut self.client, &mut self.upstream, side).stream = stream;
+                self.session.tls_started(side, now(), &mut self.out);
+                self.advance();
+            }
+            Err(fault) if side == Side::Client => {
+                self.client.deaf = true;
+                self.inboxes.client_ended = true;
+                tracing::info!(code = %fault.code, help = fault.help, "{}", fault.sentence);
+                self.out.close(now(), CloseReason::ClientTls, fault.to_string());
+            }
+            Err(fault) => {
+                self.upstream = Peer::new(Stream::Gone);
+                self.refuse_upstream(CloseReason::UpstreamTls, &fault);
+            }
+        }
+    }
+
+    /// The upstream cannot be used: says so to witnesses and to the client, and closes.
+    pub(super) fn refuse_upstream(&mut self, why: CloseReason, fault: &Fault) {
+        self.inboxes.upstream_ended = true;
+        self.record.upstream_failed(fault);
+        self.session.farewell(why, &fault.farewell(), now(), &mut self.out);
+        self.insist_on_close(why, &fault.to_string());
+    }
+
+    async fn handshake(
+        &mut self,
+        side: Side,
+        limit: Duration,
+    ) -> Result<(Stream<IO>, crate::witness::TlsFacts), Fault> {
+        let left = std::mem::take(self.inboxes.of(side));
+        let peer = peer(&mut self.client, &mut self.upstream, side);
+        let Stream::Clear(mut leg) = std::mem::replace(&mut peer.stream, Stream::Gone) else {
+            return Err(no_layer(side));
+        };
+        leg.preload(&left);
+        match (side, &self.layers.accept, &self.layers.connect) {
+            (Side::Client, Some(config), _) => Box::pin(Stream::accept(leg, Arc::clone(config), limit)).await,
+            (Side::Upstream, _, Some(connector)) => {
+                Box::pin(Stream::connect(leg, connector, self.layers.protocol, limit)).await
+            }
+            (Side::Client, None, _) | (Side::Upstream, _, None) => Err(no_layer(side)),
+        }
+    }
+}
+
+/// TLS was asked for where it is up already, or where there is no certificate: a fault of ours.
+fn no_layer(side: Side) -> Fault {
+    let code = if side == Side::Client { Code::ClientHandshake } else { Code::UpstreamHandshake };
+    Fault::new(code, "TLS cannot be started here", "report this as a fault of the proxy")
+}
+
+fn peer<'a, IO>(client: &'a mut Peer<IO>, upstream: &'a mut Peer<IO>, side: Side) -> &'a mut Peer<IO> {
+    match side {
+        Side::Client => client,
+        Side::Upstream => upstream,
+    }
+}
+
+/// The clock of the shell, which tests can stop.
+pub(super) fn now() -> Instant {
+    tokio::time::Instant::now().into_std()
+}
+
+/// The one timer of a session. A deadline that moves later, as it does with every octet, does not
+/// touch it: it fires at the old moment and is set again then.
+struct Timer<'a> {
+    sleep: Pin<&'a mut Sleep>,
+    armed: Option<Instant>,
+}
+
+impl Timer<'_> {
+    fn poll_due(&mut self, cx: &mut Context<'_>, due: Option<Instant>) -> Poll<()> {
+        let Some(due) = due else { return Poll::Pending };
+        loop {
+            if self.armed.is_none_or(|armed| due < armed) {
+                self.sleep.as_mut().reset(due.into());
+                self.armed = Some(due);
+            }
+            std::task::ready!(self.sleep.as_mut().poll(cx));
+            self.armed = None;
+            if due <= now() {
+                return Poll::Ready(());
+            }
+        }
+    }
+}
+
+mod finish;
+#[cfg(test)]
+mod tests;

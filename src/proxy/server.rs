@@ -1,0 +1,194 @@
+//! The whole proxy as one function: the binary and the end-to-end tests call it alike.
+
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::connection::Door;
+use super::listener::{accept_all, bind};
+use super::observe::LogWitness;
+use super::plan::{PlannedListener, plan};
+use super::record::Witnesses;
+use crate::admin::{self, Readiness};
+use crate::config::Config;
+use crate::fault::Fault;
+use crate::metrics::Metrics;
+use crate::witness::Witness;
+
+/// What a stop allows sessions beyond `limits.drain_timeout` for their farewell.
+const FAREWELL: Duration = Duration::from_secs(10);
+
+/// What was bound, with the ports the system gave.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Bound {
+    /// Listeners by name, in the order of the configuration.
+    pub listeners: Vec<(String, SocketAddr)>,
+    /// The admin endpoint.
+    pub admin: Option<SocketAddr>,
+}
+
+/// Why the proxy did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// The operator's configuration cannot be used.
+    #[error("{}", Faults(.0))]
+    Refused(Vec<Fault>),
+    /// An address cannot be bound.
+    #[error("{what} cannot listen on {address}: {source}; {}", bind_help(source))]
+    Bind {
+        /// The listener, or the admin endpoint.
+        what: String,
+        /// The configured address.
+        address: SocketAddr,
+        /// The system's reason.
+        source: io::Error,
+    },
+    /// A fault of the proxy: the metrics contradict each other.
+    #[error("the metrics cannot be set up")]
+    Metrics(#[source] prometheus::Error),
+}
+
+/// Runs the proxy until `shutdown`, then lets busy sessions finish for `limits.drain_timeout`.
+/// `ready` is called once, when every address is bound.
+///
+/// # Errors
+/// When the configuration cannot be used or an address cannot be bound; nothing has been started.
+pub async fn run(
+    config: Config,
+    witnesses: Vec<Arc<dyn Witness>>,
+    ready: impl FnOnce(&Bound),
+    shutdown: CancellationToken,
+) -> Result<(), RunError> {
+    let drain = config.limits.drain_timeout;
+    let mut witnesses = witnesses;
+    witnesses.push(Arc::new(LogWitness::new()));
+    let transcript = witnesses.iter().any(|witness| witness.wants_transcript());
+    let names = config.listeners.iter().map(|listener| (listener.name.clone(), listener.protocol)).collect::<Vec<_>>();
+    let upstreams = config.upstreams.iter().map(|upstream| upstream.name.clone()).collect::<Vec<_>>();
+    let plan = plan(config, transcript).map_err(RunError::Refused)?;
+    let metrics = Arc::new(Metrics::new(&names, &upstreams).map_err(RunError::Metrics)?);
+    witnesses.push(Arc::<Metrics>::clone(&metrics));
+
+    let admin = plan.admin.map(|address| bind_as("the admin endpoint", address)).transpose()?;
+    let bound = plan.listeners.into_iter().map(|listener| {
+        let socket = bind_as(&format!("listener `{}`", listener.name), listener.address)?;
+        Ok((listener, socket))
+    });
+    let bound = bound.collect::<Result<Vec<_>, RunError>>()?;
+    let report = Bound {
+        listeners: bound
+            .iter()
+            .map(|(listener, socket)| (listener.name.clone(), local(socket, listener.address)))
+            .collect(),
+        admin: admin.as_ref().zip(plan.admin).map(|(socket, address)| local(socket, address)),
+    };
+
+    let readiness = Arc::new(Readiness::starting());
+    let (sessions, helpers) = (TaskTracker::new(), TaskTracker::new());
+    let admin_stop = CancellationToken::new();
+    if let Some(socket) = admin {
+        helpers.spawn(admin::serve(socket, Arc::clone(&metrics), Arc::clone(&readiness), admin_stop.clone()));
+    }
+    let witnesses: Witnesses = witnesses.into();
+    let ids = Arc::new(AtomicU64::new(1));
+    for (listener, socket) in bound {
+        let door = door(listener, &witnesses, &metrics, &ids);
+        helpers.spawn(accept_all(socket, door, sessions.clone(), shutdown.clone()));
+    }
+    readiness.ready();
+    ready(&report);
+
+    shutdown.cancelled().await;
+    readiness.draining();
+    sessions.close();
+    if tokio::time::timeout(drain + FAREWELL, sessions.wait()).await.is_err() {
+        tracing::warn!(sessions = sessions.len(), "sessions were cut off: they did not end in time");
+    }
+    admin_stop.cancel();
+    helpers.close();
+    helpers.wait().await;
+    Ok(())
+}
+
+fn door(listener: PlannedListener, witnesses: &Witnesses, metrics: &Arc<Metrics>, ids: &Arc<AtomicU64>) -> Arc<Door> {
+    Arc::new(Door {
+        name: listener.name.into(),
+        protocol: listener.protocol,
+        terms: listener.terms,
+        acceptor: listener.acceptor,
+        upstream: listener.upstream,
+        witnesses: Arc::clone(witnesses),
+        metrics: Arc::clone(metrics),
+        ids: Arc::clone(ids),
+    })
+}
+
+fn bind_as(what: &str, address: SocketAddr) -> Result<TcpListener, RunError> {
+    bind(address).map_err(|source| RunError::Bind { what: what.to_owned(), address, source })
+}
+
+fn local(socket: &TcpListener, configured: SocketAddr) -> SocketAddr {
+    socket.local_addr().unwrap_or(configured)
+}
+
+fn bind_help(error: &io::Error) -> &'static str {
+    #[expect(clippy::wildcard_enum_match_arm, reason = "the system's reasons are an open set")]
+    match error.kind() {
+        io::ErrorKind::AddrInUse => "another program listens there: stop it, or choose another port",
+        io::ErrorKind::PermissionDenied => {
+            "ports under 1024 need CAP_NET_BIND_SERVICE: grant it, or choose a higher port"
+        }
+        io::ErrorKind::AddrNotAvailable => {
+            "no interface of this machine has the address: use one of its own, or 0.0.0.0"
+        }
+        _ => "choose another address",
+    }
+}
+
+struct Faults<'a>(&'a [Fault]);
+
+impl fmt::Display for Faults<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (number, fault) in self.0.iter().enumerate() {
+            let separator = if number == 0 { "" } else { "\n" };
+            write!(f, "{separator}error[{}]: {}\n  help: {}", fault.code, fault.sentence, fault.help)?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn an_address_that_is_taken_is_named_and_nothing_runs() {
+        let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = taken.local_addr().unwrap();
+        let text = format!(
+            "[[listener]]\nname = \"l\"\naddress = \"{address}\"\nprotocol = \"pop3\"\ntls = \"none\"\nupstream = \"u\"\n\
+             [[upstream]]\nname = \"u\"\naddress = \"127.0.0.1:1\"\ntls = \"none\""
+        );
+        let config = toml::from_str(&text).unwrap();
+        let error = run(config, Vec::new(), |_| panic!("it is not ready"), CancellationToken::new()).await.unwrap_err();
+        let said = error.to_string();
+        assert!(said.contains("listener `l`") && said.contains(&address.to_string()), "{said}");
+        assert!(said.contains("another program"), "{said}");
+    }
+
+    #[test]
+    fn faults_are_shown_with_code_and_help() {
+        let fault = Fault::new(crate::fault::Code::NoListener, "there is no [[listener]]", "add one");
+        insta::assert_snapshot!(RunError::Refused(vec![fault]).to_string(), @"
+        error[MW-1307]: there is no [[listener]]
+          help: add one
+        ");
+    }
+}
