@@ -18,7 +18,7 @@ enum Step {
     /// It goes up.
     Pass(Option<String>),
     /// It does not, and the exchange is given up.
-    GiveUp { reply: String, by: Answered },
+    GiveUp { reply: String, by: Answered, user: Option<String> },
 }
 
 impl Pop3 {
@@ -50,9 +50,9 @@ impl Pop3 {
             return true;
         }
         let step = if self.enforces() {
-            Step::GiveUp { reply: "-ERR That line is too long\r\n".to_owned(), by: Answered::Syntax }
+            Step::GiveUp { reply: "-ERR That line is too long\r\n".to_owned(), by: Answered::Syntax, user }
         } else {
-            Step::Pass(None)
+            Step::Pass(user)
         };
         self.take_step(step, id, 0, false, cursor, turn);
         true
@@ -76,14 +76,14 @@ impl Pop3 {
         line: &[u8],
         turn: &mut Turn<'_>,
     ) -> Step {
-        let give_up = |reply: &str, by| Step::GiveUp { reply: format!("-ERR {reply}\r\n"), by };
+        let give_up = |reply: &str, by, user| Step::GiveUp { reply: format!("-ERR {reply}\r\n"), by, user };
         let user = match read_response(mechanism, responses, line) {
             SaslLine::Cancel => return Step::Pass(user),
             SaslLine::Response { user: named } => named.or(user),
             SaslLine::Malformed => {
                 turn.violated(Side::Client, ViolationKind::Sasl, "A line of an authentication exchange is not base64");
                 if self.enforces() {
-                    return give_up("That is not base64", Answered::Syntax);
+                    return give_up("That is not base64", Answered::Syntax, user);
                 }
                 user
             }
@@ -91,7 +91,7 @@ impl Pop3 {
         if binds_channel(mechanism, responses, line) {
             turn.violated(Side::Client, ViolationKind::Sasl, "Channel binding was asked for, which ends at the proxy");
             if self.enforces() {
-                return give_up("Channel binding is not possible here", Answered::Syntax);
+                return give_up("Channel binding is not possible here", Answered::Syntax, user);
             }
         }
         let verdict =
@@ -106,7 +106,7 @@ impl Pop3 {
                     enforced: self.enforces(),
                 });
                 if self.enforces() {
-                    give_up(&format!("[SYS/PERM] {}", denial.reply), Answered::Policy)
+                    give_up(&format!("[SYS/PERM] {}", denial.reply), Answered::Policy, user)
                 } else {
                     Step::Pass(user)
                 }
@@ -137,7 +137,8 @@ impl Pop3 {
                     turn: ExchangeTurn::Server,
                 };
             }
-            Step::GiveUp { reply, by } => {
+            Step::GiveUp { reply, by, user } => {
+                exchange.user = user;
                 turn.said(Speaker::ClientHeld, Some(id), count, shown);
                 exchange.turn = ExchangeTurn::Cancelled { reply: Bytes::from(reply), by };
                 cursor.discard(count, turn.out);

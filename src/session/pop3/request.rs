@@ -132,10 +132,11 @@ fn text(octets: &[u8]) -> String {
 }
 
 fn shown_masked(command: &Command<'_>, line: &[u8]) -> String {
-    match *command {
-        Command::Pass => format!("PASS {MASK}"),
-        Command::Apop { user } => format!("APOP {} {MASK}", shown(user)),
-        Command::Auth { mechanism, initial: Some(_) } => format!("AUTH {} {MASK}", shown(mechanism)),
-        _ => shown(line),
-    }
+    let open = match *command {
+        Command::Pass => command.names(),
+        Command::Apop { user } => command.names() + 1 + user.len(),
+        Command::Auth { initial: Some(_), .. } => command.names(),
+        _ => return shown(line),
+    };
+    format!("{} {MASK}", shown(line.get(..open).unwrap_or_default()))
 }
