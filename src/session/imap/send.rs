@@ -25,8 +25,10 @@ impl Imap {
     /// Sends the held command up if nothing is in its way.
     pub(super) fn try_launch(&mut self, out: &mut Outbox) -> Step {
         let Phase::Hold(prepared) = &self.phase else { return Step::Stalled };
+        // a continuation request must have one meaning: nothing is outstanding while a literal is open
+        let alone = prepared.barrier || prepared.runs.left.len() > 1 || matches!(prepared.runs.then, Then::Body(_));
         let blocked = self.barrier_outstanding()
-            || (prepared.barrier && !self.pending.is_empty())
+            || (alone && !self.pending.is_empty())
             || self.pending.len() >= self.setup.terms.limits.in_flight.max(1)
             || self.pending.iter().any(|pending| pending.tag == prepared.tag);
         if blocked {
