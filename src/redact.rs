@@ -30,6 +30,7 @@ impl<T: Zeroize> Redacted<T> {
 
 impl Redacted<Vec<u8>> {
     /// Hands the octets on as [`Bytes`] for the wire; the last holder's drop wipes them.
+    #[must_use]
     pub fn into_wire(self) -> Bytes {
         Bytes::from_owner(self)
     }
