@@ -46,7 +46,12 @@ impl Pop3 {
             }
             Phase::Open if self.is_clients_turn() => return self.exchange(cursor, turn),
             Phase::Open if self.may_begin() => {}
-            _ => return false,
+            Phase::Open
+            | Phase::Greeting
+            | Phase::UpstreamStls { .. }
+            | Phase::UpstreamTls { .. }
+            | Phase::ClientTls
+            | Phase::Closed => return false,
         }
         let is_auth = cursor.front(5).eq_ignore_ascii_case(b"AUTH ");
         // an initial response may be long (RFC 5034 §4)
@@ -87,7 +92,7 @@ impl Pop3 {
         let id = self.new_id();
         let objection = self.objection(&request);
         if let Some(objection) = objection.as_ref().filter(|objection| objection.always || self.enforces()) {
-            self.begin(id, &request, Speaker::ClientHeld, count, turn);
+            begin(id, &request, Speaker::ClientHeld, count, turn);
             turn.violated(Side::Client, objection.kind, objection.reply);
             cursor.discard(count, turn.out);
             self.answer_locally(id, count, format!("-ERR {}\r\n", objection.reply), Answered::Syntax, turn);
@@ -99,7 +104,7 @@ impl Pop3 {
         let (permit, denial) = match verdict {
             Verdict::Allow(permit) => (permit, None),
             Verdict::Deny(denial) if self.enforces() => {
-                self.begin(id, &request, Speaker::ClientHeld, count, turn);
+                begin(id, &request, Speaker::ClientHeld, count, turn);
                 cursor.discard(count, turn.out);
                 self.deny(id, count, &request, &denial, turn);
                 return;
@@ -107,7 +112,7 @@ impl Pop3 {
             Verdict::Deny(denial) => (Policy::own(), Some(denial)),
         };
         if matches!(request.asked, Asked::Stls) {
-            self.begin(id, &request, Speaker::ClientHeld, count, turn);
+            begin(id, &request, Speaker::ClientHeld, count, turn);
             cursor.discard(count, turn.out);
             self.stls(id, count, turn);
             return;
@@ -115,7 +120,7 @@ impl Pop3 {
         let canonical = if self.enforces() { request.names } else { 0 };
         let lower = cursor.front(canonical).iter().filter(|octet| octet.is_ascii_lowercase()).count();
         let by = if lower > 0 { Speaker::ClientHeld } else { Speaker::Client };
-        self.begin(id, &request, by, count, turn);
+        begin(id, &request, by, count, turn);
         if let Some(denial) = denial {
             turn.observe(decided(id, &denial, false));
         }
@@ -140,14 +145,14 @@ impl Pop3 {
         };
         let request = Request::malformed(error, count);
         if self.enforces() {
-            self.begin(id, &request, Speaker::ClientHeld, count, turn);
+            begin(id, &request, Speaker::ClientHeld, count, turn);
             turn.violated(Side::Client, kind, reply);
             cursor.discard(count, turn.out);
             self.answer_locally(id, count, format!("-ERR {reply}\r\n"), Answered::Syntax, turn);
             self.count_error(turn);
             return;
         }
-        self.begin(id, &request, Speaker::Client, count, turn);
+        begin(id, &request, Speaker::Client, count, turn);
         turn.violated(Side::Client, kind, reply);
         let user = self.user.as_deref();
         if let Verdict::Deny(denial) = self.judge(user, request.label, request.operation, request.effect, None) {
@@ -176,11 +181,11 @@ impl Pop3 {
         let id = self.new_id();
         let request = Request::malformed(SyntaxError::Unknown, so_far);
         if self.enforces() {
-            self.begin(id, &request, Speaker::ClientHeld, so_far, turn);
+            begin(id, &request, Speaker::ClientHeld, so_far, turn);
             self.answer_locally(id, so_far, format!("-ERR {detail}\r\n"), Answered::Syntax, turn);
             self.count_error(turn);
         } else {
-            self.begin(id, &request, Speaker::Client, so_far, turn);
+            begin(id, &request, Speaker::Client, so_far, turn);
             self.await_answer(id, Asked::Unknown, turn);
         }
         true
@@ -217,23 +222,30 @@ impl Pop3 {
         if !is_allowed(keyword, self.state) {
             return object(ViolationKind::State, "That command is not valid in this state", false);
         }
-        match &request.asked {
-            Asked::Pass if self.user.is_none() => object(ViolationKind::State, "Send USER first", false),
-            Asked::Apop(_) if !self.apop => object(ViolationKind::UnknownCommand, "APOP is not available here", false),
-            Asked::Auth(exchange) => {
-                let (listed, hide) = (self.advertised.channel_binding, &self.setup.terms.hide);
-                let offered = |unknown| is_offered(exchange.mechanism.as_bytes(), listed, unknown, hide);
-                if !offered(Unknown::Hide) {
-                    let always = !offered(Unknown::Show);
-                    return object(ViolationKind::UnknownCommand, "That mechanism is not available here", always);
-                }
-                match request.initial {
-                    Initial::Sound => None,
-                    Initial::Malformed => object(ViolationKind::Sasl, "The initial response is not base64", false),
-                    Initial::BindsChannel => object(ViolationKind::Sasl, "Channel binding is not possible here", false),
-                }
-            }
-            _ => None,
+        if let Asked::Auth(exchange) = &request.asked {
+            return self.objection_to_mechanism(&exchange.mechanism, request.initial);
+        }
+        if matches!(request.asked, Asked::Pass) && self.user.is_none() {
+            return object(ViolationKind::State, "Send USER first", false);
+        }
+        if matches!(request.asked, Asked::Apop(_)) && !self.apop {
+            return object(ViolationKind::UnknownCommand, "APOP is not available here", false);
+        }
+        None
+    }
+
+    fn objection_to_mechanism(&self, mechanism: &str, initial: Initial) -> Option<Objection> {
+        let object = |kind, reply, always| Some(Objection { kind, reply, always });
+        let (listed, hide) = (self.advertised.channel_binding, &self.setup.terms.hide);
+        let offered = |unknown| is_offered(mechanism.as_bytes(), listed, unknown, hide);
+        if !offered(Unknown::Hide) {
+            let always = !offered(Unknown::Show);
+            return object(ViolationKind::UnknownCommand, "That mechanism is not available here", always);
+        }
+        match initial {
+            Initial::Sound => None,
+            Initial::Malformed => object(ViolationKind::Sasl, "The initial response is not base64", false),
+            Initial::BindsChannel => object(ViolationKind::Sasl, "Channel binding is not possible here", false),
         }
     }
 
@@ -286,18 +298,6 @@ impl Pop3 {
         CommandId(self.commands)
     }
 
-    fn begin(&mut self, id: CommandId, request: &Request, by: Speaker, octets: usize, turn: &mut Turn<'_>) {
-        turn.said(by, Some(id), octets, || request.shown.clone());
-        turn.observe(Observation::CommandBegun {
-            id,
-            tag: None,
-            command: request.command(),
-            operation: request.operation,
-            effect: request.effect,
-            mailboxes: Vec::new(),
-        });
-    }
-
     fn await_answer(&mut self, id: CommandId, asked: Asked, turn: &mut Turn<'_>) {
         self.after_unknown = false;
         if matches!(asked, Asked::Quit) && self.state == State::Transaction {
@@ -340,6 +340,18 @@ impl Pop3 {
             self.end(CloseReason::ClientViolation, detail, Some("Too many errors"), turn);
         }
     }
+}
+
+fn begin(id: CommandId, request: &Request, by: Speaker, octets: usize, turn: &mut Turn<'_>) {
+    turn.said(by, Some(id), octets, || request.shown.clone());
+    turn.observe(Observation::CommandBegun {
+        id,
+        tag: None,
+        command: request.command(),
+        operation: request.operation,
+        effect: request.effect,
+        mailboxes: Vec::new(),
+    });
 }
 
 /// Sends a command that may go up, the first `canonical` octets in upper case.

@@ -78,7 +78,9 @@ impl Pop3 {
                 CloseReason::UpstreamGreeting,
                 "The mail server closed the connection before it greeted; try again later",
             ),
-            _ => (CloseReason::UpstreamEof, "The mail server closed the connection; try again later"),
+            Phase::UpstreamTls { .. } | Phase::Open | Phase::ClientTls | Phase::Opaque | Phase::Closed => {
+                (CloseReason::UpstreamEof, "The mail server closed the connection; try again later")
+            }
         };
         self.end(reason, "The server closed the connection", Some(sentence), turn);
     }

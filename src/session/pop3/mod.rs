@@ -57,7 +57,7 @@ pub struct Pop3 {
     apop: bool,
     /// The server has accepted UTF8: STLS is over (RFC 6856 §2.1).
     utf8: bool,
-    client_tls: bool,
+    client_layer: Layer,
     advertised: Advertised,
     /// The last answer was to a command that is not known, and may have a body.
     after_unknown: bool,
@@ -65,6 +65,12 @@ pub struct Pop3 {
     commands: u32,
     errors: u32,
     last_activity: Instant,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Layer {
+    Clear,
+    Tls,
 }
 
 /// Where the session is between its two peers.
@@ -90,7 +96,8 @@ impl Pop3 {
     /// A session that has just been connected to its server.
     #[must_use]
     pub fn new(setup: Setup) -> Self {
-        let (client_tls, last_activity) = (setup.terms.client_tls == TlsMode::Implicit, setup.started);
+        let client_layer = if setup.terms.client_tls == TlsMode::Implicit { Layer::Tls } else { Layer::Clear };
+        let last_activity = setup.started;
         Self {
             setup,
             phase: Phase::Greeting,
@@ -105,7 +112,7 @@ impl Pop3 {
             user: None,
             apop: false,
             utf8: false,
-            client_tls,
+            client_layer,
             advertised: Advertised::default(),
             after_unknown: false,
             unique_ids: UniqueIds::default(),
@@ -132,7 +139,7 @@ impl Pop3 {
 
     /// The client must not log in before it has done STLS.
     fn is_in_clear(&self) -> bool {
-        self.setup.terms.client_tls == TlsMode::Starttls && !self.client_tls
+        self.setup.terms.client_tls == TlsMode::Starttls && self.client_layer == Layer::Clear
     }
 
     fn enter(&mut self, to: State, turn: &mut Turn<'_>) {
@@ -192,7 +199,7 @@ impl Session for Pop3 {
             (Phase::ClientTls, Side::Client) => {
                 turn.observe(Observation::TlsStarted { side });
                 self.client_lines = LineFramer::default();
-                self.client_tls = true;
+                self.client_layer = Layer::Tls;
                 self.user = None;
                 self.phase = Phase::Open;
             }

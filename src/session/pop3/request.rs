@@ -132,11 +132,12 @@ fn text(octets: &[u8]) -> String {
 }
 
 fn shown_masked(command: &Command<'_>, line: &[u8]) -> String {
-    let open = match *command {
-        Command::Pass => command.names(),
-        Command::Apop { user } => command.names() + 1 + user.len(),
-        Command::Auth { initial: Some(_), .. } => command.names(),
-        _ => return shown(line),
+    let open = if let Command::Apop { user } = *command {
+        command.names() + 1 + user.len()
+    } else if matches!(*command, Command::Pass | Command::Auth { initial: Some(_), .. }) {
+        command.names()
+    } else {
+        return shown(line);
     };
     format!("{} {MASK}", shown(line.get(..open).unwrap_or_default()))
 }

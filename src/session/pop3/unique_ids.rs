@@ -22,6 +22,6 @@ impl UniqueIds {
     }
 
     pub(super) fn of(&self, number: u32) -> Option<String> {
-        self.0.get(&number).map(|id| id.to_string())
+        self.0.get(&number).map(ToString::to_string)
     }
 }

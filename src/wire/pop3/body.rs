@@ -114,13 +114,12 @@ impl Body {
                     done += 2;
                     self.at = At::Middle;
                 }
-                (At::LineStart | At::MadeLineStart, [b'.', ..]) => return (done, Stop::Unclean),
                 (At::Cr, [b'\n', ..]) => {
                     done += 1;
                     self.lines += 1;
                     self.at = At::LineStart;
                 }
-                (At::Cr, _) => return (done, Stop::Unclean),
+                (At::LineStart | At::MadeLineStart, [b'.', ..]) | (At::Cr, _) => return (done, Stop::Unclean),
                 (At::LineStart | At::MadeLineStart | At::Middle, _) => {
                     self.at = At::Middle;
                     match memchr2(b'\r', b'\n', rest) {

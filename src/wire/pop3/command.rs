@@ -145,8 +145,8 @@ impl<'a> Command<'a> {
                 None => Some(Self::Lang(None)),
                 Some(tag) => is_language(tag).then_some(Self::Lang(Some(tag))),
             },
-            Keyword::List => optional(rest).map(Self::List),
-            Keyword::Uidl => optional(rest).map(Self::Uidl),
+            Keyword::List => optional(rest, Self::List),
+            Keyword::Uidl => optional(rest, Self::Uidl),
             Keyword::Retr => number(rest?).map(Self::Retr),
             Keyword::Dele => number(rest?).map(Self::Dele),
             Keyword::Top => {
@@ -259,10 +259,7 @@ impl<'a> Command<'a> {
     #[must_use]
     pub fn names(&self) -> usize {
         let keyword = self.keyword().as_label().len();
-        match self {
-            Self::Auth { mechanism, .. } => keyword + 1 + mechanism.len(),
-            _ => keyword,
-        }
+        if let Self::Auth { mechanism, .. } = self { keyword + 1 + mechanism.len() } else { keyword }
     }
 }
 
@@ -298,10 +295,10 @@ fn number(digits: &[u8]) -> Option<u32> {
     if sound { std::str::from_utf8(digits).ok()?.parse().ok() } else { None }
 }
 
-fn optional(rest: Option<&[u8]>) -> Option<Option<u32>> {
+fn optional<'a>(rest: Option<&[u8]>, command: fn(Option<u32>) -> Command<'a>) -> Option<Command<'a>> {
     match rest {
-        None => Some(None),
-        Some(digits) => number(digits).map(Some),
+        None => Some(command(None)),
+        Some(digits) => number(digits).map(|number| command(Some(number))),
     }
 }
 

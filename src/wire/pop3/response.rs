@@ -96,7 +96,7 @@ pub fn mended_greeting(line: &[u8], apop_hidden: bool) -> (Option<Vec<u8>>, bool
 
 /// `local@domain` of a msg-id (RFC 5322 §3.6.4), without white space, comments or 8-bit octets.
 fn is_msg_id(inside: &[u8]) -> bool {
-    let at = inside.iter().filter(|octet| **octet == b'@').count();
+    let at = memchr::memchr_iter(b'@', inside).count();
     let sound = |octet: &u8| octet.is_ascii_graphic() && !matches!(octet, b'<' | b'>');
     at == 1 && inside.first() != Some(&b'@') && inside.last() != Some(&b'@') && inside.iter().all(sound)
 }

@@ -22,7 +22,7 @@ impl Scribe {
                 format!("begun {name} {}", facts.join(" "))
             }
             Observation::CommandCompleted { id, completion, code, by, .. } => {
-                let code = code.iter().map(|code| format!(" [{code}]")).collect::<String>();
+                let code = code.as_ref().map(|code| format!(" [{code}]")).unwrap_or_default();
                 format!("completed {} {} {}{code}", self.name(*id), completion.as_label(), by.as_label())
             }
             Observation::StateChanged { from, to } => format!("state {} {}", from.as_label(), to.as_label()),

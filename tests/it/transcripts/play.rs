@@ -1,6 +1,7 @@
 //! Plays a transcript as the shell would: reads what is wanted, calls the session, takes the outbox.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::Instant;
 
 use mailwarden::session::imap::Imap;
@@ -27,7 +28,10 @@ impl Cuts {
     fn cut(self, step: usize, octets: &[u8]) -> Vec<Vec<u8>> {
         match self {
             Self::Octets => octets.iter().map(|octet| vec![*octet]).collect(),
-            Self::Two { block, at } if block == step => vec![octets[..at].to_vec(), octets[at..].to_vec()],
+            Self::Two { block, at } if block == step => {
+                let (one, two) = octets.split_at(at);
+                vec![one.to_vec(), two.to_vec()]
+            }
             Self::Two { .. } | Self::Whole => vec![octets.to_vec()],
         }
     }
@@ -58,7 +62,7 @@ impl std::fmt::Debug for Outcome {
 
 pub(crate) fn play(script: &Script, cuts: Cuts) -> Trace {
     let started = Instant::now();
-    let setup = Setup { terms: script.terms.clone(), seed: 1, started };
+    let setup = Setup { terms: Arc::clone(&script.terms), seed: 1, started };
     let session: Box<dyn Session> = match script.protocol {
         Protocol::Imap => Box::new(Imap::new(setup)),
         Protocol::Pop3 => Box::new(Pop3::new(setup)),
@@ -174,7 +178,7 @@ impl Player {
     fn outcome(&mut self, complaint: Option<String>, secrets: &[String]) -> Outcome {
         let (up, down) = (self.out.take(Side::Upstream), self.out.take(Side::Client));
         let events = self.out.take_events();
-        let spoken = format!("{} {events:?}", serde_json::to_string(&events).unwrap());
+        let spoken = format!("{} {events:?}", serde_json::to_string(&events).expect("events serialise"));
         self.leaks.extend(secrets.iter().filter(|secret| spoken.contains(*secret)).cloned());
         let events = events.iter().map(|event| self.scribe.compact(&event.what)).collect();
         Outcome { up, down, events, complaint }

@@ -63,9 +63,9 @@ impl Script {
 
     /// The blocks that a peer sends, each with the number of its step.
     pub(crate) fn blocks(&self) -> impl Iterator<Item = (usize, &[u8])> {
-        self.steps.iter().enumerate().filter_map(|(number, step)| match &step.action {
-            Action::Send(_, octets) => Some((number, &octets[..])),
-            _ => None,
+        self.steps.iter().enumerate().filter_map(|(number, step)| {
+            let Action::Send(_, octets) = &step.action else { return None };
+            Some((number, &octets[..]))
         })
     }
 
@@ -137,9 +137,13 @@ impl Reader {
     fn send(&mut self, number: usize, side: Side, octets: Vec<u8>) {
         let last = self.last();
         let is_fresh = last.up.is_empty() && last.down.is_empty() && last.events.is_empty();
-        match &mut last.action {
-            Action::Send(by, block) if *by == side && is_fresh => block.extend(octets),
-            _ => self.steps.push(Step::new(number, Action::Send(side, octets))),
+        if let Action::Send(by, block) = &mut last.action
+            && *by == side
+            && is_fresh
+        {
+            block.extend(octets);
+        } else {
+            self.steps.push(Step::new(number, Action::Send(side, octets)));
         }
     }
 
@@ -246,11 +250,12 @@ fn escaped(text: &str) -> Result<Vec<u8>, String> {
             }
             _ => (None, c.len_utf8()),
         };
+        let (one, behind) = rest.split_at(length);
         match octet {
             Some(octet) => octets.push(octet),
-            None => octets.extend_from_slice(&rest.as_bytes()[..length]),
+            None => octets.extend_from_slice(one.as_bytes()),
         }
-        rest = &rest[length..];
+        rest = behind;
     }
     Ok(octets)
 }
