@@ -112,35 +112,47 @@ impl Rig {
 
     fn with(session: Pipe, accept: Option<Arc<ServerConfig>>, connect: Option<Arc<Connector>>, pipe: usize) -> Self {
         let ((client, near), (server, far)) = (duplex(pipe), duplex(pipe));
-        let seen = Arc::new(Seen::default());
-        let witness: Arc<dyn Witness> = Arc::clone(&seen) as _;
-        let metrics = Arc::new(Metrics::new(&[], &[]).unwrap());
-        let info = SessionInfo {
-            id: 1,
-            listener: Arc::from("l"),
-            protocol: Protocol::Imap,
-            client: "127.0.0.1:1".parse().unwrap(),
-            upstream: Arc::from("u"),
-            upstream_address: Arc::from("127.0.0.1:2"),
-            started: jiff::Timestamp::now(),
-            client_tls: None,
-            upstream_tls: None,
-        };
-        let relay = Relay {
-            session: Box::new(session),
-            out: Outbox::new(now()),
-            inboxes: Inboxes::default(),
-            client: Peer::new(client),
-            upstream: Peer::new(upstream),
-            record: Record::open(info, [witness].into(), metrics, now()),
-            layers,
-            limits: Limits { handshake_timeout: Duration::from_secs(2), drain_timeout: DRAIN, ..Limits::default() },
-            drain_by: None,
-        };
-        let stop = CancellationToken::new();
-        let stopped = stop.clone();
-        let task = tokio::spawn(async move { relay.run(&stopped).await });
-        (seen, stop, task)
+        let layers = Layers { accept, connect, protocol: Protocol::Imap };
+        let (seen, stop, task) = start(session, layers, Stream::clear(near), Stream::clear(far));
+        Self { client, server, seen, stop, task }
+    }
+}
+
+fn start(
+    session: Pipe,
+    layers: Layers,
+    client: Stream<DuplexStream>,
+    upstream: Stream<DuplexStream>,
+) -> (Arc<Seen>, CancellationToken, tokio::task::JoinHandle<()>) {
+    let seen = Arc::new(Seen::default());
+    let witness: Arc<dyn Witness> = Arc::clone(&seen) as _;
+    let metrics = Arc::new(Metrics::new(&[], &[]).unwrap());
+    let info = SessionInfo {
+        id: 1,
+        listener: Arc::from("l"),
+        protocol: Protocol::Imap,
+        client: "127.0.0.1:1".parse().unwrap(),
+        upstream: Arc::from("u"),
+        upstream_address: Arc::from("127.0.0.1:2"),
+        started: jiff::Timestamp::now(),
+        client_tls: None,
+        upstream_tls: None,
+    };
+    let relay = Relay {
+        session: Box::new(session),
+        out: Outbox::new(now()),
+        inboxes: Inboxes::default(),
+        client: Peer::new(client),
+        upstream: Peer::new(upstream),
+        record: Record::open(info, [witness].into(), metrics, now()),
+        layers,
+        limits: Limits { handshake_timeout: Duration::from_secs(2), drain_timeout: DRAIN, ..Limits::default() },
+        drain_by: None,
+    };
+    let stop = CancellationToken::new();
+    let stopped = stop.clone();
+    let task = tokio::spawn(async move { relay.run(&stopped).await });
+    (seen, stop, task)
 }
 
 async fn read_all(mut from: impl AsyncRead + Unpin) -> Vec<u8> {
