@@ -17,6 +17,8 @@ struct Pipe {
     starttls: Option<Side>,
     deadline: Option<Instant>,
     busy: bool,
+    /// Panic at this line of the client.
+    panic_at: Option<&'static [u8]>,
 }
 
 impl Session for Pipe {
@@ -24,6 +26,7 @@ impl Session for Pipe {
         if out.starting_tls().is_some() {
             return;
         }
+        assert!(self.panic_at.is_none_or(|line| !inboxes.client.starts_with(line)), "as the test wants it");
         let asked = b"STARTTLS\r\n";
         if let Some(side) = self.starttls
             && inboxes.of(side).starts_with(asked)
@@ -397,4 +400,14 @@ async fn a_silent_handshake_after_starttls_is_given_up() {
     rig.client.write_all(b"STARTTLS\r\n").await.unwrap();
     rig.task.await.unwrap();
     assert_eq!(rig.seen.reason(), Some(CloseReason::ClientTls));
+}
+
+#[tokio::test]
+async fn a_session_that_panics_is_still_reported_as_ended() {
+    let mut rig = Rig::new(Pipe { panic_at: Some(b"boom"), ..Pipe::default() }, None);
+    rig.client.write_all(b"boom\r\n").await.unwrap();
+    assert!(rig.task.await.unwrap_err().is_panic());
+    assert_eq!(rig.seen.reason(), Some(CloseReason::Internal));
+    assert!(rig.seen.1.lock().unwrap().is_some());
+    assert_eq!(read_all(rig.server).await, b"");
 }
