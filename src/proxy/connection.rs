@@ -123,7 +123,14 @@ impl Accepted {
                     Ok((stream, facts)) => (stream, Some(facts)),
                     Err(fault) => {
                         door.metrics.handshake(Side::Client, fault.code.as_label(), now() - started);
-                        tracing::info!(code = %fault.code, help = fault.help, "{}", fault.sentence);
+                        tracing::info!(
+                            listener = %door.name,
+                            %client,
+                            code = %fault.code,
+                            help = fault.help,
+                            "{}",
+                            fault.sentence
+                        );
                         return None;
                     }
                 }

@@ -51,7 +51,7 @@ pub(super) async fn accept_all(listener: TcpListener, door: Arc<Door>, sessions:
                 };
                 door.metrics.accepted(&door.name);
                 let id = door.next_id();
-                let span = tracing::info_span!("session", id, listener = %door.name, %client);
+                let span = tracing::debug_span!("connection", id, %client);
                 let serve = connection::serve(Arc::clone(&door), tcp, client, id, stop.clone());
                 let task = async move {
                     let _permit = permit;

@@ -160,3 +160,96 @@ impl Witness for LogWitness {
         );
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+    use std::sync::{Arc, Mutex};
+
+    use super::*;
+    use crate::session::{CloseReason, Completion, Said, Speaker};
+    use crate::wire::{Effect, Operation, Protocol};
+
+    #[derive(Clone, Default)]
+    struct Sink(Arc<Mutex<Vec<u8>>>);
+
+    impl io::Write for Sink {
+        fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().extend_from_slice(octets);
+            Ok(octets.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    fn logged(level: tracing::Level) -> Vec<String> {
+        let sink = Sink::default();
+        let writer = sink.clone();
+        let subscriber = tracing_subscriber::fmt()
+            .with_max_level(level)
+            .with_ansi(false)
+            .without_time()
+            .with_target(false)
+            .with_writer(move || writer.clone())
+            .finish();
+        tracing::subscriber::with_default(subscriber, a_session);
+        let text = String::from_utf8(sink.0.lock().unwrap().clone()).unwrap();
+        text.lines().map(ToOwned::to_owned).collect()
+    }
+
+    fn a_session() {
+        let info = SessionInfo {
+            id: 7,
+            listener: "imaps".into(),
+            protocol: Protocol::Imap,
+            client: "192.0.2.1:5".parse().unwrap(),
+            upstream: "provider".into(),
+            upstream_address: "imap.example.com:993".into(),
+            started: jiff::Timestamp::UNIX_EPOCH,
+            client_tls: None,
+            upstream_tls: None,
+        };
+        let said = Said { by: Speaker::Client, id: None, text: "a LOGIN joe ‹secret›".to_owned(), octets: 20 };
+        let id = CommandId(1);
+        let events = [
+            Observation::Said(said),
+            Observation::CommandBegun {
+                id,
+                tag: None,
+                command: "LOGIN".into(),
+                operation: Operation::Authenticate,
+                effect: Effect::Session,
+                mailboxes: Vec::new(),
+            },
+            Observation::Authentication { user: Some("joe".to_owned()), mechanism: "LOGIN".into(), accepted: true },
+            Observation::CommandCompleted {
+                id,
+                completion: Completion::Ok,
+                code: None,
+                by: Answered::Upstream,
+                latency: Duration::from_millis(2),
+            },
+            Observation::Closed { reason: CloseReason::Logout, detail: "The client logged out".to_owned() },
+        ]
+        .map(|what| Event { at: Duration::from_millis(1500), what });
+        let witness = LogWitness::new();
+        witness.opened(&info);
+        witness.events(&info, &events);
+        witness.closed(&info, 20, 300);
+    }
+
+    #[test]
+    fn a_session_is_one_line_at_info() {
+        let lines = logged(tracing::Level::INFO);
+        insta::assert_snapshot!(lines.join("\n"), @r#" INFO session ended session=7 listener=imaps protocol="imap" client=192.0.2.1:5 upstream=provider user="joe" reason="logout" detail="The client logged out" client_octets=20 upstream_octets=300 duration_ms=1500 commands=1 refused=0"#);
+    }
+
+    #[test]
+    fn what_is_said_appears_at_trace_alone() {
+        assert!(!logged(tracing::Level::DEBUG).iter().any(|line| line.contains("said")));
+        let lines = logged(tracing::Level::TRACE);
+        assert!(lines.iter().any(|line| line.contains("a LOGIN joe ‹secret›")), "{lines:?}");
+    }
+}

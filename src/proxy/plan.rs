@@ -41,8 +41,8 @@ enum Missing {
 ///
 /// # Errors
 /// All that is wrong with it.
-pub fn check(config: Config) -> Result<(), Vec<Fault>> {
-    build(config, false, Missing::Leave).map(drop)
+pub fn check(config: &Config) -> Result<(), Vec<Fault>> {
+    build(config.clone(), false, Missing::Leave).map(drop)
 }
 
 /// Makes the plan, and the authority if it is needed and not there. `transcript`: whether a witness
@@ -176,7 +176,7 @@ mod tests {
 
     fn codes(text: &str) -> Vec<Code> {
         let config: Config = toml::from_str(text).unwrap();
-        check(config).err().unwrap_or_default().iter().map(|fault| fault.code).collect()
+        check(&config).err().unwrap_or_default().iter().map(|fault| fault.code).collect()
     }
 
     const UPSTREAM: &str = "[[upstream]]\nname = \"u\"\naddress = \"127.0.0.1:1\"\ntls = \"none\"\n";

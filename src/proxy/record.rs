@@ -69,6 +69,12 @@ impl Record {
         }
     }
 
+    /// The client's handshake in the middle of the session failed.
+    pub(super) fn client_failed(&self, fault: &Fault) {
+        let (session, listener, client) = (self.info.id, &self.info.listener, &self.info.client);
+        tracing::info!(session, %listener, %client, code = %fault.code, help = fault.help, "{}", fault.sentence);
+    }
+
     /// The upstream cannot be used.
     pub(super) fn upstream_failed(&self, fault: &Fault) {
         self.metrics.upstream_failed(&self.info.upstream, fault.code);

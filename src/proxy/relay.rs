@@ -313,7 +313,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Relay<IO> {
             Err(fault) if side == Side::Client => {
                 self.client.deaf = true;
                 self.inboxes.client_ended = true;
-                tracing::info!(code = %fault.code, help = fault.help, "{}", fault.sentence);
+                self.record.client_failed(&fault);
                 self.out.close(now(), CloseReason::ClientTls, fault.to_string());
             }
             Err(fault) => {

@@ -208,7 +208,7 @@ fn library(error: &dyn fmt::Display) -> Fault {
     Fault::new(
         Code::AuthorityFile,
         format!("the authority cannot make a certificate: {error}"),
-        "make a new authority in an empty directory: mailwarden ca",
+        "make a new authority: name an empty directory in [authority]",
     )
 }
 

@@ -58,7 +58,7 @@ pub(super) fn read_key(path: &Path) -> Result<KeyPair, Fault> {
         Fault::new(
             Code::AuthorityKey,
             format!("{} holds no usable private key: {error}", path.display()),
-            "restore the file, or make a new authority in an empty directory",
+            "restore the file, or make a new authority: name an empty directory in [authority]",
         )
     })
 }
@@ -77,7 +77,7 @@ pub(super) fn check(path: &Path, certificate: &CertificateDer<'_>, key: &KeyPair
         return Err(Fault::new(
             Code::AuthorityKey,
             format!("ca.key does not belong to {}", path.display()),
-            "restore the pair, or make a new authority in an empty directory",
+            "restore the pair, or make a new authority: name an empty directory in [authority]",
         ));
     }
     let validity = parsed.validity();
@@ -86,7 +86,7 @@ pub(super) fn check(path: &Path, certificate: &CertificateDer<'_>, key: &KeyPair
         return Err(Fault::new(
             Code::AuthorityDates,
             format!("{} is valid from {} to {}", path.display(), validity.not_before, validity.not_after),
-            "check the clock; if it is right, make a new authority in an empty directory and have clients trust it",
+            "check the clock; if it is right, name an empty directory in [authority], and have clients trust the new authority",
         ));
     }
     let until = u64::try_from(validity.not_after.timestamp()).unwrap_or(0);
@@ -97,7 +97,7 @@ pub(super) fn not_an_authority(path: &Path, what: &str) -> Fault {
     Fault::new(
         Code::AuthorityKind,
         format!("{} {what}", path.display()),
-        "a certificate with basicConstraints CA:TRUE and keyCertSign is needed; make one in an empty directory: mailwarden ca",
+        "a certificate with basicConstraints CA:TRUE and keyCertSign is needed; one is made when [authority] names an empty directory",
     )
 }
 

@@ -1,1 +1,15 @@
-//! The whole proxy against in-process peers.
+//! The whole proxy against in-process peers: TLS on either side, certificates that are not to be
+//! trusted, limits, stops, the admin endpoint.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "a helper of tests fails the test"
+)]
+
+mod admin;
+mod certificates;
+mod ends;
+mod paths;
+mod rig;

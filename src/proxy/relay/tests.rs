@@ -17,6 +17,8 @@ struct Pipe {
     starttls: Option<Side>,
     deadline: Option<Instant>,
     busy: bool,
+    /// Panic at this line of the client.
+    panic_at: Option<&'static [u8]>,
 }
 
 impl Session for Pipe {
@@ -24,6 +26,7 @@ impl Session for Pipe {
         if out.starting_tls().is_some() {
             return;
         }
+        assert!(self.panic_at.is_none_or(|line| !inboxes.client.starts_with(line)), "as the test wants it");
         let asked = b"STARTTLS\r\n";
         if let Some(side) = self.starttls
             && inboxes.of(side).starts_with(asked)
@@ -112,35 +115,47 @@ impl Rig {
 
     fn with(session: Pipe, accept: Option<Arc<ServerConfig>>, connect: Option<Arc<Connector>>, pipe: usize) -> Self {
         let ((client, near), (server, far)) = (duplex(pipe), duplex(pipe));
-        let seen = Arc::new(Seen::default());
-        let witness: Arc<dyn Witness> = Arc::clone(&seen) as _;
-        let metrics = Arc::new(Metrics::new(&[], &[]).unwrap());
-        let info = SessionInfo {
-            id: 1,
-            listener: Arc::from("l"),
-            protocol: Protocol::Imap,
-            client: "127.0.0.1:1".parse().unwrap(),
-            upstream: Arc::from("u"),
-            upstream_address: Arc::from("127.0.0.1:2"),
-            started: jiff::Timestamp::now(),
-            client_tls: None,
-            upstream_tls: None,
-        };
-        let relay = Relay {
-            session: Box::new(session),
-            out: Outbox::new(now()),
-            inboxes: Inboxes::default(),
-            client: Peer::new(client),
-            upstream: Peer::new(upstream),
-            record: Record::open(info, [witness].into(), metrics, now()),
-            layers,
-            limits: Limits { handshake_timeout: Duration::from_secs(2), drain_timeout: DRAIN, ..Limits::default() },
-            drain_by: None,
-        };
-        let stop = CancellationToken::new();
-        let stopped = stop.clone();
-        let task = tokio::spawn(async move { relay.run(&stopped).await });
-        (seen, stop, task)
+        let layers = Layers { accept, connect, protocol: Protocol::Imap };
+        let (seen, stop, task) = start(session, layers, Stream::clear(near), Stream::clear(far));
+        Self { client, server, seen, stop, task }
+    }
+}
+
+fn start(
+    session: Pipe,
+    layers: Layers,
+    client: Stream<DuplexStream>,
+    upstream: Stream<DuplexStream>,
+) -> (Arc<Seen>, CancellationToken, tokio::task::JoinHandle<()>) {
+    let seen = Arc::new(Seen::default());
+    let witness: Arc<dyn Witness> = Arc::clone(&seen) as _;
+    let metrics = Arc::new(Metrics::new(&[], &[]).unwrap());
+    let info = SessionInfo {
+        id: 1,
+        listener: Arc::from("l"),
+        protocol: Protocol::Imap,
+        client: "127.0.0.1:1".parse().unwrap(),
+        upstream: Arc::from("u"),
+        upstream_address: Arc::from("127.0.0.1:2"),
+        started: jiff::Timestamp::now(),
+        client_tls: None,
+        upstream_tls: None,
+    };
+    let relay = Relay {
+        session: Box::new(session),
+        out: Outbox::new(now()),
+        inboxes: Inboxes::default(),
+        client: Peer::new(client),
+        upstream: Peer::new(upstream),
+        record: Record::open(info, [witness].into(), metrics, now()),
+        layers,
+        limits: Limits { handshake_timeout: Duration::from_secs(2), drain_timeout: DRAIN, ..Limits::default() },
+        drain_by: None,
+    };
+    let stop = CancellationToken::new();
+    let stopped = stop.clone();
+    let task = tokio::spawn(async move { relay.run(&stopped).await });
+    (seen, stop, task)
 }
 
 async fn read_all(mut from: impl AsyncRead + Unpin) -> Vec<u8> {
@@ -385,4 +400,14 @@ async fn a_silent_handshake_after_starttls_is_given_up() {
     rig.client.write_all(b"STARTTLS\r\n").await.unwrap();
     rig.task.await.unwrap();
     assert_eq!(rig.seen.reason(), Some(CloseReason::ClientTls));
+}
+
+#[tokio::test]
+async fn a_session_that_panics_is_still_reported_as_ended() {
+    let mut rig = Rig::new(Pipe { panic_at: Some(b"boom"), ..Pipe::default() }, None);
+    rig.client.write_all(b"boom\r\n").await.unwrap();
+    assert!(rig.task.await.unwrap_err().is_panic());
+    assert_eq!(rig.seen.reason(), Some(CloseReason::Internal));
+    assert!(rig.seen.1.lock().unwrap().is_some());
+    assert_eq!(read_all(rig.server).await, b"");
 }
