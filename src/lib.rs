@@ -5,6 +5,7 @@ mod label;
 pub mod policy;
 pub mod proxy;
 pub mod redact;
+pub mod sandbox;
 pub mod session;
 pub mod tls;
 pub mod wire;
