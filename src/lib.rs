@@ -1,9 +1,11 @@
 //! Mailwarden: a protocol-inspecting, TLS-terminating proxy for IMAP and POP3.
 
+pub mod cli;
 pub mod config;
 mod label;
 pub mod policy;
 pub mod proxy;
+pub mod recording;
 pub mod redact;
 pub mod sandbox;
 pub mod session;

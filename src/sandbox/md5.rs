@@ -15,7 +15,7 @@ pub(super) fn md5_hex(message: &[u8]) -> String {
     for block in padded.chunks_exact(64) {
         compress(&mut state, block);
     }
-    state.iter().flat_map(|word: &u32| word.to_le_bytes()).map(|octet| format!("{octet:02x}")).collect()
+    state.iter().fold(String::new(), |hex, word: &u32| hex + &format!("{:08x}", word.swap_bytes()))
 }
 
 fn compress(state: &mut [u32; 4], block: &[u8]) {

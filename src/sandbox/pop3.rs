@@ -157,18 +157,14 @@ impl Session {
 
     async fn stls(&mut self, conn: &mut Conn) -> io::Result<()> {
         let mut reply = Reply::default();
-        match self.shared.starttls().filter(|_| !conn.secure && self.maildrop.is_none()) {
-            Some(acceptor) => {
-                reply.line("+OK Begin TLS");
-                conn.send(&mut reply).await?;
-                self.user = None;
-                conn.upgrade(&acceptor).await
-            }
-            None => {
-                reply.line("-ERR STLS is not possible here");
-                conn.send(&mut reply).await
-            }
-        }
+        let Some(acceptor) = self.shared.starttls().filter(|_| !conn.secure && self.maildrop.is_none()) else {
+            reply.line("-ERR STLS is not possible here");
+            return conn.send(&mut reply).await;
+        };
+        reply.line("+OK Begin TLS");
+        conn.send(&mut reply).await?;
+        self.user = None;
+        conn.upgrade(&acceptor).await
     }
 
     /// AUTH PLAIN with and without an initial response (RFC 5034 §4); AUTH alone lists mechanisms, as old

@@ -7,7 +7,7 @@ use super::parse::{Cursor, show_date_time};
 use super::structure::{Detail, put_envelope, put_structure};
 use super::view::{Seen, View};
 use crate::sandbox::conn::Reply;
-use crate::sandbox::mime::{Part, fields};
+use crate::sandbox::mime::{Inside, Part, fields};
 use crate::sandbox::store::{Message, Store};
 
 /// A data item that was asked for.
@@ -117,7 +117,7 @@ fn parse_section(peek: bool, cursor: &mut Cursor<'_>) -> Result<Section, Refusal
         cursor.expect(b'.')?;
         section.partial = Some((first, cursor.number()?));
         cursor.expect(b'>')?;
-        section.label.push_str(&format!("<{first}>"));
+        section.label += &format!("<{first}>");
     }
     Ok(section)
 }
@@ -219,9 +219,9 @@ impl Section {
         let part = if self.path.is_empty() { &message } else { message.find(&self.path)? };
         // HEADER and TEXT of a part are those of the message within it (RFC 9051 §6.4.5.1)
         let inner = match &part.inside {
-            crate::sandbox::mime::Inside::Message(inner) if !self.path.is_empty() => Some(&**inner),
             _ if self.path.is_empty() => Some(part),
-            _ => None,
+            Inside::Message(inner) => Some(&**inner),
+            Inside::Content | Inside::Parts(_) => None,
         };
         Some(match &self.text {
             Text::Whole => content.slice(part.body.clone()),

@@ -151,8 +151,8 @@ fn flag_key(word: &str) -> Option<Key> {
 fn argument_key(word: &str, cursor: &mut Cursor<'_>) -> Result<Key, Refusal> {
     let dated = |order, sent, date| Key::Dated { sent, order, date };
     let known = ["BCC", "CC", "FROM", "SUBJECT", "TO", "HEADER", "BODY", "TEXT", "LARGER", "SMALLER", "UID"];
-    let dates = ["BEFORE", "ON", "SINCE", "SENTBEFORE", "SENTON", "SENTSINCE", "KEYWORD", "UNKEYWORD"];
-    if !known.contains(&word) && !dates.contains(&word) {
+    let more = ["BEFORE", "ON", "SINCE", "SENTBEFORE", "SENTON", "SENTSINCE", "KEYWORD", "UNKEYWORD"];
+    if !known.contains(&word) && !more.contains(&word) {
         return Err(Refusal::Bad("Unknown search key".to_owned()));
     }
     cursor.space()?;
