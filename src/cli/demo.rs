@@ -3,6 +3,7 @@
 
 mod script;
 
+use std::fmt::Write;
 use std::fs::DirBuilder;
 use std::io;
 use std::net::SocketAddr;
@@ -146,7 +147,8 @@ fn configuration(scratch: &Path, sandbox: &Sandbox, pin: Pin, admin: SocketAddr)
         quoted(&scratch.to_string_lossy())
     );
     for (protocol, port, upstream) in [("imap", 1993, sandbox.imap_addr), ("pop3", 1995, sandbox.pop3_addr)] {
-        text += &format!(
+        let _infallible = write!(
+            text,
             "[[listener]]\nname = \"{protocol}s\"\naddress = \"{}\"\nprotocol = \"{protocol}\"\ntls = \"implicit\"\n\
              upstream = \"sandbox-{protocol}\"\ncertificate = \"mint\"\n\n\
              [[upstream]]\nname = \"sandbox-{protocol}\"\naddress = \"{upstream}\"\ntls = \"implicit\"\npin = \"{pin}\"\n\n",
@@ -241,7 +243,7 @@ mod tests {
         let sandbox = Sandbox::start(settings).await.unwrap();
         // without the proxy nobody refuses the DELETE, and the script notices
         let error = script::play(sandbox.imap_addr, sandbox.pop3_addr, &ca, &sandbox).await.unwrap_err();
-        assert!(error.to_string().contains("DELETE"), "{error:#}");
+        assert!(format!("{error:#}").contains("DELETE"), "{error:#}");
         script::pop3(sandbox.pop3_addr, &ca).await.unwrap();
     }
 }

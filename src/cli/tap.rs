@@ -1,5 +1,6 @@
 //! `mailwarden tap`: stands in front of one server and shows the conversation as it happens.
 
+use std::fmt::Write;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
@@ -135,14 +136,14 @@ impl Args {
             let service = Box::pin(proxy::run(config, witnesses, announce, shutdown.clone()));
             serve_until_asked(service, &shutdown).await
         };
-        let recorded = recorder.map_or(Ok(()), |recorder| recorder.finish());
-        if let (Ok(()), Ok(()), Some(path)) = (&served, &recorded, &self.record) {
+        let written = recorder.map_or(Ok(()), |recorder| recorder.finish());
+        if let (Ok(()), Ok(()), Some(path)) = (&served, &written, &self.record) {
             let path = shell_word(path);
             printer.say(&format!("\nThe recording is {path}. To print it again: mailwarden show {path}"));
         }
         printer.finish()?;
         served.context("the tap could not run")?;
-        recorded.context("the recording is not whole")?;
+        written.context("the recording is not whole")?;
         Ok(ExitCode::SUCCESS)
     }
 }
@@ -173,7 +174,7 @@ pub(super) async fn asked_to_stop() -> io::Result<()> {
 }
 
 impl Plan {
-    fn new(args: &Args, state: impl FnOnce() -> Option<PathBuf>) -> anyhow::Result<Self> {
+    fn new(args: &Args, home: impl FnOnce() -> Option<PathBuf>) -> anyhow::Result<Self> {
         let by_port = match args.server.port {
             Some(110 | 995) => Protocol::Pop3,
             _ => Protocol::Imap,
@@ -185,7 +186,7 @@ impl Plan {
         let host = &args.server.host;
         let upstream = if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") };
         let listen = args.listen.unwrap_or_else(|| preferred(1000 + usual_port(protocol, args.client_tls)));
-        let authority = args.authority.clone().or_else(|| state().map(|state| state.join("mailwarden/ca")));
+        let authority = args.authority.clone().or_else(|| home().map(|home| home.join("mailwarden/ca")));
         let authority = authority.ok_or_else(|| {
             anyhow!(
                 "neither XDG_STATE_HOME nor HOME is set: say where the local authority is kept, with --authority DIR"
@@ -210,10 +211,14 @@ impl Plan {
             self.upstream_tls.word(),
         );
         if let Some(roots) = &args.roots {
-            text += &format!("roots = {}\n", quoted(&roots.to_string_lossy()));
+            text += "roots = ";
+            text += &quoted(&roots.to_string_lossy());
+            text += "\n";
         }
         if let Some(pin) = &args.pin {
-            text += &format!("pin = {}\n", quoted(pin));
+            text += "pin = ";
+            text += &quoted(pin);
+            text += "\n";
         }
         text
     }
@@ -238,24 +243,25 @@ impl Plan {
             protocol.to_uppercase()
         );
         let ca = shell_word(&self.authority.join("ca.pem"));
-        match self.client_tls {
-            Tls::None => text += &format!("Or try it:     curl -u USER {protocol}://{host}:{port}/\n"),
-            Tls::Implicit | Tls::Starttls => {
-                let (scheme, flag) = match self.client_tls {
-                    Tls::Implicit => (format!("{protocol}s"), String::new()),
-                    Tls::Starttls | Tls::None => (protocol.to_owned(), format!(" -starttls {protocol}")),
-                };
-                let required = if flag.is_empty() { "" } else { " --ssl-reqd" };
-                text += &format!(
-                    "Let it trust:  {ca}\n\
-                     Or try it:     curl --cacert {ca}{required} -u USER {scheme}://{host}:{port}/\n\
-                     \x20              openssl s_client -CAfile {ca} -verify_return_error -crlf -quiet{flag} \
-                     -servername {host} -connect {host}:{port}\n"
-                );
-            }
-        }
+        let (scheme, curl, openssl) = match self.client_tls {
+            Tls::Implicit => (format!("{protocol}s"), "", String::new()),
+            Tls::Starttls => (protocol.to_owned(), " --ssl-reqd", format!(" -starttls {protocol}")),
+            Tls::None => (protocol.to_owned(), "", String::new()),
+        };
+        let name = if address.ip().to_string() == host { String::new() } else { format!(" -servername {host}") };
+        let _infallible = if self.client_tls == Tls::None {
+            writeln!(text, "Or try it:     curl -u USER {scheme}://{host}:{port}/")
+        } else {
+            writeln!(
+                text,
+                "Let it trust:  {ca}\n\
+                 Or try it:     curl --cacert {ca}{curl} -u USER {scheme}://{host}:{port}/\n\
+                 \x20              openssl s_client -CAfile {ca} -verify_return_error -crlf -quiet{openssl}{name} \
+                 -connect {host}:{port}"
+            )
+        };
         if let Some(record) = record {
-            text += &format!("Recording to:  {}\n", shell_word(record));
+            let _infallible = writeln!(text, "Recording to:  {}", shell_word(record));
         }
         text + "Ctrl-C ends.\n"
     }

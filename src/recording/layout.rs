@@ -76,7 +76,10 @@ impl Layout {
         }
         out.push_str(&self.ink(Ink::Faint, &millis));
         let mark = format!("{:<3}", entry.mark);
-        out.push_str(&format!("  {}{} ", self.ink(Ink::Faint, &session), self.ink(entry.ink, &mark)));
+        out.push_str("  ");
+        out.push_str(&self.ink(Ink::Faint, &session));
+        out.push_str(&self.ink(entry.ink, &mark));
+        out.push(' ');
         let text_ink = if matches!(entry.ink, Ink::Client | Ink::Server) { Ink::Plain } else { entry.ink };
         for (at, row) in rows.iter().enumerate() {
             if at > 0 {

@@ -91,13 +91,10 @@ impl Printer {
         for (at, event) in events.iter().enumerate() {
             talk.last = event.at;
             let remark = remarks.get(&at).map_or("", String::as_str);
-            match &event.what {
-                Observation::Said(said) => self.said(session, event.at, said, remark, &mut out),
-                what => {
-                    if let Some((mark, ink, text)) = talk.sentence(what, remark) {
-                        self.entry(session, event.at, (mark, ink), &text, "", &mut out);
-                    }
-                }
+            if let Observation::Said(said) = &event.what {
+                self.said(session, event.at, said, remark, &mut out);
+            } else if let Some((mark, ink, text)) = talk.sentence(&event.what, remark) {
+                self.entry(session, event.at, (mark, ink), &text, "", &mut out);
             }
         }
         self.talks.insert(session, talk);
@@ -267,7 +264,7 @@ fn completing_line(id: CommandId, at: usize, events: &[Event]) -> Option<usize> 
     let completes =
         |event: &Event| matches!(&event.what, Observation::Said(said) if said.id == Some(id) && is_answer(said.by));
     let lines = || events.iter().enumerate().filter(|(_, event)| completes(event)).map(|(at, _)| at);
-    lines().filter(|line| *line < at).last().or_else(|| lines().find(|line| *line > at))
+    lines().rfind(|line| *line < at).or_else(|| lines().find(|line| *line > at))
 }
 
 /// Why a line was held, as far as what was reported together tells.
@@ -285,7 +282,19 @@ fn held_because(said: &Said, events: &[Event]) -> Option<String> {
         Observation::CommandCompleted { id, by, .. } if same(id) => {
             phrase::held_by(*by).map(|why| (3, format!("held: {why}")))
         }
-        _other => None,
+        Observation::Said(_)
+        | Observation::Greeted
+        | Observation::TlsStarted { .. }
+        | Observation::CommandBegun { .. }
+        | Observation::CommandCompleted { .. }
+        | Observation::StateChanged { .. }
+        | Observation::Authentication { .. }
+        | Observation::Retrieved { .. }
+        | Observation::Stored { .. }
+        | Observation::Decided { .. }
+        | Observation::Altered { .. }
+        | Observation::Violated(_)
+        | Observation::Closed { .. } => None,
     };
     events.iter().filter_map(reasons).min().map(|(_, why)| why)
 }

@@ -60,6 +60,11 @@ fn completed(id: u32, completion: Completion, by: Answered, micros: u64) -> Obse
 
 /// The batches of a session in which everything happens that can be shown.
 fn batches() -> Vec<Vec<Event>> {
+    [first_batches(), later_batches()].concat()
+}
+
+/// Its first half.
+fn first_batches() -> Vec<Vec<Event>> {
     let whole = MessageRef { number: Some(7), uid: Some(12), mailbox: Some("INBOX".to_owned()), unique_id: None };
     vec![
         vec![event(900, said(Speaker::Upstream, None, "* OK ready")), event(900, Observation::Greeted)],
@@ -110,6 +115,12 @@ fn batches() -> Vec<Vec<Event>> {
                 },
             ),
         ],
+    ]
+}
+
+/// And its second half.
+fn later_batches() -> Vec<Vec<Event>> {
+    vec![
         vec![
             event(984_000, said(Speaker::Upstream, Some(2), "a2 OK Fetch completed")),
             event(984_000, completed(2, Completion::Ok, Answered::Upstream, 940_000)),
@@ -225,7 +236,7 @@ fn reads_back_what_was_recorded() {
     let events = |id: u64| -> Vec<Event> {
         let of = |record: &Record| match record {
             Record::Event { session, event } if *session == id => Some(event.clone()),
-            _ => None,
+            Record::Event { .. } | Record::Session(_) | Record::Closed(_) | Record::Gap(_) => None,
         };
         records.iter().filter_map(of).collect()
     };

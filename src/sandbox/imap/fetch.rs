@@ -117,7 +117,7 @@ fn parse_section(peek: bool, cursor: &mut Cursor<'_>) -> Result<Section, Refusal
         cursor.expect(b'.')?;
         section.partial = Some((first, cursor.number()?));
         cursor.expect(b'>')?;
-        section.label += &format!("<{first}>");
+        section.label = format!("{}<{first}>", section.label);
     }
     Ok(section)
 }
