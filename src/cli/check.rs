@@ -44,7 +44,7 @@ impl Args {
         };
         let unreadable = loaded.check_files();
         // a file that cannot be opened has been told already, with its place
-        let findings = if unreadable.is_empty() { proxy::check(loaded.config.clone()).err() } else { None };
+        let findings = if unreadable.is_empty() { proxy::check(&loaded.config).err() } else { None };
         let findings = findings.unwrap_or_default();
         let problems: Vec<&Problem> = loaded.warnings.iter().chain(&unreadable).collect();
         let mut out = String::new();

@@ -8,8 +8,11 @@
 
 mod ca;
 mod check;
+mod demo;
 mod logging;
 mod run;
+mod show;
+mod tap;
 mod terminal;
 
 use std::process::ExitCode;
@@ -30,9 +33,10 @@ Exit codes:
   3  could not      4  evidence is broken
 
 Examples:
-  mailwarden check --config mailwarden.toml
+  mailwarden demo
+  mailwarden tap imap.example.com
   mailwarden run --config mailwarden.toml
-  mailwarden ca show --config mailwarden.toml";
+  mailwarden check --config mailwarden.toml";
 
 /// Stands between mail programs and their mail server, and shows what they say.
 #[derive(Debug, Parser)]
@@ -73,6 +77,9 @@ pub struct Globals {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Demo(demo::Args),
+    Tap(tap::Args),
+    Show(show::Args),
     Run(run::Args),
     Check(check::Args),
     Ca(ca::Args),
@@ -83,6 +90,9 @@ impl Cli {
     pub async fn execute(self) -> anyhow::Result<ExitCode> {
         let globals = &self.globals;
         match self.command {
+            Command::Demo(args) => Box::pin(args.run(globals.layout())).await,
+            Command::Tap(args) => Box::pin(args.run(globals.layout())).await,
+            Command::Show(args) => args.run(globals.layout()),
             Command::Run(args) => Box::pin(args.run(globals)).await,
             Command::Check(args) => args.run(globals),
             Command::Ca(args) => args.run(),

@@ -6,6 +6,7 @@ use clap::ValueEnum;
 
 use super::Globals;
 use crate::config::Paint;
+use crate::recording::Layout;
 
 /// When to use colour.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -29,6 +30,11 @@ impl Globals {
     #[must_use]
     pub fn paint_of_errors(&self) -> Paint {
         self.paint_for(io::stderr().is_terminal())
+    }
+
+    /// How a conversation is printed on standard output.
+    pub(super) fn layout(&self) -> Layout {
+        Layout { colour: self.paint() == Paint::Coloured, ..Layout::of_stdout() }
     }
 
     fn paint_for(&self, terminal: bool) -> Paint {

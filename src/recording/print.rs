@@ -1,0 +1,300 @@
+//! Renders what sessions report as a conversation: who said what, when, and what the proxy did about it.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::layout::{Entry, Ink, Layout};
+use super::{Closed, Gap, phrase};
+use crate::session::{CommandId, Event, Extent, Observation, Said, Speaker};
+use crate::wire::Side;
+use crate::witness::{SessionInfo, TlsFacts};
+
+/// The state of a transcript: what is open, and what waits for its answer.
+///
+/// ```
+/// use mailwarden::recording::{Layout, Printer};
+///
+/// let mut printer = Printer::new(Layout { colour: false, width: Some(80) });
+/// assert!(printer.gap(mailwarden::recording::Gap { lines: 12 }).contains("12 lines"));
+/// ```
+#[derive(Debug)]
+pub struct Printer {
+    layout: Layout,
+    talks: BTreeMap<u64, Talk>,
+}
+
+/// One open session.
+#[derive(Debug, Default)]
+struct Talk {
+    client_tls_shown: bool,
+    upstream_tls_shown: bool,
+    running: BTreeMap<CommandId, Running>,
+    /// When the last thing happened.
+    last: Duration,
+    /// Why it ended.
+    end: Option<String>,
+}
+
+/// A command that is not answered yet.
+#[derive(Debug, Default)]
+struct Running {
+    /// Tag and name.
+    name: String,
+    /// Octets of its answers.
+    octets: u64,
+}
+
+impl Printer {
+    /// A transcript with nothing in it.
+    #[must_use]
+    pub fn new(layout: Layout) -> Self {
+        Self { layout, talks: BTreeMap::new() }
+    }
+
+    /// A session was opened, or more is known of it.
+    #[must_use]
+    pub fn session(&mut self, info: &SessionInfo) -> String {
+        let mut out = String::new();
+        if !self.talks.contains_key(&info.id) {
+            let (protocol, started) = (info.protocol.as_label().to_uppercase(), info.started.strftime("%F %T%.3f"));
+            let (client, server) = (info.client, &info.upstream_address);
+            self.layout.title(&format!("#{} {protocol}  {client} → {server}  {started} UTC", info.id), &mut out);
+            self.talks.insert(info.id, Talk::default());
+        }
+        let Some(talk) = self.talks.get_mut(&info.id) else { return out };
+        let legs = [
+            ("client", &info.client_tls, &mut talk.client_tls_shown),
+            ("server", &info.upstream_tls, &mut talk.upstream_tls_shown),
+        ];
+        let mut news = Vec::new();
+        for (leg, facts, shown) in legs {
+            if let Some(facts) = facts.as_ref().filter(|_| !*shown) {
+                *shown = true;
+                news.push(tls(leg, facts));
+            }
+        }
+        let last = talk.last;
+        for text in news {
+            self.note(info.id, last, &text, &mut out);
+        }
+        out
+    }
+
+    /// A session reported these, at one time. Handing over together what was reported together lets a line
+    /// be shown with its outcome.
+    #[must_use]
+    pub fn events(&mut self, session: u64, events: &[Event]) -> String {
+        let mut out = String::new();
+        let mut talk = self.talks.remove(&session).unwrap_or_default();
+        self.talks.insert(session, Talk::default());
+        let remarks = talk.remarks(events);
+        for (at, event) in events.iter().enumerate() {
+            talk.last = event.at;
+            let remark = remarks.get(&at).map_or("", String::as_str);
+            if let Observation::Said(said) = &event.what {
+                self.said(session, event.at, said, remark, &mut out);
+            } else if let Some((mark, ink, text)) = talk.sentence(&event.what, remark) {
+                self.entry(session, event.at, (mark, ink), &text, "", &mut out);
+            }
+        }
+        self.talks.insert(session, talk);
+        out
+    }
+
+    /// A session is over.
+    #[must_use]
+    pub fn closed(&mut self, closed: Closed) -> String {
+        let mut out = String::new();
+        let talk = self.talks.remove(&closed.session).unwrap_or_default();
+        let end = talk.end.unwrap_or_else(|| "the session ended".to_owned());
+        let (client, server) = (phrase::octets(closed.client_octets), phrase::octets(closed.upstream_octets));
+        let text = format!("{end}; {client} from the client, {server} from the server");
+        self.talks.insert(closed.session, Talk::default());
+        self.note(closed.session, talk.last, &text, &mut out);
+        self.talks.remove(&closed.session);
+        self.layout.title(&format!("#{} closed after {}", closed.session, phrase::latency(talk.last)), &mut out);
+        out
+    }
+
+    /// Lines are missing.
+    #[must_use]
+    pub fn gap(&mut self, gap: Gap) -> String {
+        self.layout.ink(Ink::Alert, &gap_text(gap.lines))
+    }
+
+    fn said(&self, session: u64, at: Duration, said: &Said, remark: &str, out: &mut String) {
+        let sign = match said.by {
+            Speaker::Client => ("C→", Ink::Client),
+            Speaker::Upstream => ("←S", Ink::Server),
+            Speaker::ClientHeld => ("C→×", Ink::Held),
+            Speaker::UpstreamHeld => ("×←S", Ink::Held),
+            Speaker::ProxyToClient => ("←P", Ink::Proxy),
+            Speaker::ProxyToUpstream => ("P→", Ink::Proxy),
+        };
+        self.entry(session, at, sign, &said.text, remark, out);
+    }
+
+    fn note(&self, session: u64, at: Duration, text: &str, out: &mut String) {
+        self.entry(session, at, (" ·", Ink::Faint), text, "", out);
+    }
+
+    fn entry(&self, session: u64, at: Duration, sign: (&str, Ink), text: &str, remark: &str, out: &mut String) {
+        let session = (self.talks.len() > 1).then_some(session);
+        self.layout.entry(&Entry { at, session, mark: sign.0, ink: sign.1, text, remark }, out);
+    }
+}
+
+/// The text of a gap, without colour.
+pub(super) fn gap_text(lines: u64) -> String {
+    format!("        …  {lines} lines not shown: the output was slower than the conversation\n")
+}
+
+fn tls(leg: &str, facts: &TlsFacts) -> String {
+    let name = facts.server_name.as_ref().map(|name| format!(", {name}")).unwrap_or_default();
+    let resumed = if facts.resumed { ", resumed" } else { "" };
+    format!("TLS with the {leg}: {}, {}{name}{resumed}", facts.version, facts.cipher)
+}
+
+impl Talk {
+    /// What stands beside the lines among these events: a command's outcome beside its completing line, and
+    /// why beside a line that was held. Outcomes without a line keep their own position.
+    fn remarks(&mut self, events: &[Event]) -> BTreeMap<usize, String> {
+        let mut remarks = BTreeMap::new();
+        for (at, event) in events.iter().enumerate() {
+            match &event.what {
+                Observation::CommandBegun { id, tag, command, .. } => {
+                    let name = tag.as_ref().map_or_else(|| command.to_string(), |tag| format!("{tag} {command}"));
+                    self.running.entry(*id).or_default().name = name;
+                }
+                Observation::Said(said) => {
+                    if let Some(id) = said.id.filter(|_| is_answer(said.by)) {
+                        self.running.entry(id).or_default().octets += said.octets;
+                    }
+                    if is_held(said.by)
+                        && let Some(why) = held_because(said, events)
+                    {
+                        remarks.insert(at, why);
+                    }
+                }
+                Observation::CommandCompleted { id, completion, latency, .. } => {
+                    let octets = self.running.get(id).map_or(0, |running| running.octets);
+                    let outcome = phrase::completion(*completion);
+                    let latency = phrase::latency(*latency);
+                    let size = if octets > 0 { phrase::octets(octets) } else { String::new() };
+                    let remark = format!("{outcome:<3} {latency:>8} {size:>9}");
+                    remarks.insert(completing_line(*id, at, events).unwrap_or(at), remark);
+                }
+                Observation::Greeted
+                | Observation::TlsStarted { .. }
+                | Observation::StateChanged { .. }
+                | Observation::Authentication { .. }
+                | Observation::Retrieved { .. }
+                | Observation::Stored { .. }
+                | Observation::Decided { .. }
+                | Observation::Altered { .. }
+                | Observation::Violated(_)
+                | Observation::Closed { .. } => {}
+            }
+        }
+        remarks
+    }
+
+    /// What a fact that is not a line is shown as, if it is shown.
+    fn sentence(&mut self, what: &Observation, remark: &str) -> Option<(&'static str, Ink, String)> {
+        let note = |text: String| Some((" ·", Ink::Faint, text));
+        let alert = |text: String| Some((" !", Ink::Alert, text));
+        match what {
+            Observation::Said(_)
+            | Observation::Greeted
+            | Observation::CommandBegun { .. }
+            | Observation::StateChanged { .. }
+            | Observation::Retrieved { extent: Extent::Headers, .. } => None,
+            Observation::TlsStarted { side } => note(format!("TLS started with the {}", phrase::side(*side))),
+            Observation::CommandCompleted { id, .. } => {
+                let name = self.running.remove(id).unwrap_or_default().name;
+                let words: Vec<&str> = remark.split_whitespace().collect();
+                if remark.is_empty() { None } else { note(format!("{name}  {}", words.join(" "))) }
+            }
+            Observation::Authentication { user, mechanism, accepted } => {
+                let user = user.as_deref().unwrap_or("(unknown)");
+                if *accepted {
+                    note(format!("logged in as {user} ({mechanism})"))
+                } else {
+                    alert(format!("login refused: {user} ({mechanism})"))
+                }
+            }
+            Observation::Retrieved { message, extent, octets, .. } => {
+                let (message, extent) = (phrase::message(message), phrase::extent(*extent));
+                note(format!("{message}: {extent}, {}", phrase::octets(*octets)))
+            }
+            Observation::Stored { octets, .. } => note(format!("message stored: {}", phrase::octets(*octets))),
+            Observation::Decided { id, rule, action, enforced } => {
+                let name = self.running.get(id).map_or("", |running| running.name.as_str());
+                let mood = if *enforced { "" } else { " (only reported: posture observe)" };
+                let done = match action.as_ref() {
+                    "deny" => "denied",
+                    "rewrite" => "rewritten",
+                    other => other,
+                };
+                alert(format!("{name}  {done} by rule `{rule}`{mood}"))
+            }
+            Observation::Altered { to, why, removed, added } => {
+                let (to, why) = (phrase::side(*to), phrase::alteration(*why));
+                alert(format!("altered towards the {to}: {why} (−{removed} +{added} octets)"))
+            }
+            Observation::Violated(violation) => alert(phrase::violation(violation)),
+            Observation::Closed { reason, detail } => {
+                self.end = Some(format!("{detail} ({})", reason.as_label()));
+                None
+            }
+        }
+    }
+}
+
+fn is_answer(by: Speaker) -> bool {
+    matches!(by, Speaker::Upstream | Speaker::ProxyToClient)
+}
+
+fn is_held(by: Speaker) -> bool {
+    matches!(by, Speaker::ClientHeld | Speaker::UpstreamHeld)
+}
+
+/// The line that completed a command: the nearest before the completion, or else after it.
+fn completing_line(id: CommandId, at: usize, events: &[Event]) -> Option<usize> {
+    let completes =
+        |event: &Event| matches!(&event.what, Observation::Said(said) if said.id == Some(id) && is_answer(said.by));
+    let lines = || events.iter().enumerate().filter(|(_, event)| completes(event)).map(|(at, _)| at);
+    lines().rfind(|line| *line < at).or_else(|| lines().find(|line| *line > at))
+}
+
+/// Why a line was held, as far as what was reported together tells.
+fn held_because(said: &Said, events: &[Event]) -> Option<String> {
+    let from = if said.by == Speaker::ClientHeld { Side::Client } else { Side::Upstream };
+    let same = |id: &CommandId| said.id.is_none() || said.id == Some(*id);
+    let reasons = |event: &Event| match &event.what {
+        Observation::Decided { id, rule, .. } if same(id) => Some((0, format!("held: rule `{rule}`"))),
+        Observation::Violated(violation) if violation.side == from => {
+            Some((1, format!("held: {}", violation.kind.as_label())))
+        }
+        Observation::Altered { to, why, .. } if *to == from.other() => {
+            Some((2, format!("held: {}", phrase::alteration(*why))))
+        }
+        Observation::CommandCompleted { id, by, .. } if same(id) => {
+            phrase::held_by(*by).map(|why| (3, format!("held: {why}")))
+        }
+        Observation::Said(_)
+        | Observation::Greeted
+        | Observation::TlsStarted { .. }
+        | Observation::CommandBegun { .. }
+        | Observation::CommandCompleted { .. }
+        | Observation::StateChanged { .. }
+        | Observation::Authentication { .. }
+        | Observation::Retrieved { .. }
+        | Observation::Stored { .. }
+        | Observation::Decided { .. }
+        | Observation::Altered { .. }
+        | Observation::Violated(_)
+        | Observation::Closed { .. } => None,
+    };
+    events.iter().filter_map(reasons).min().map(|(_, why)| why)
+}
