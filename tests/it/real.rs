@@ -17,4 +17,5 @@ mod mailwarden;
 mod refusals;
 mod secrets;
 mod sync;
+mod talk;
 mod upstreams;

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, KeyUsagePurpose};
 
@@ -18,11 +19,11 @@ pub(crate) struct Authority {
 impl Authority {
     /// Makes the three files in `directory`.
     pub(crate) fn create(directory: &Path) -> Self {
-        Self::create_for(directory, &["localhost", "127.0.0.1"])
+        Self::create_for(directory, &["localhost", "127.0.0.1"], None)
     }
 
-    /// The same for a leaf with other names.
-    pub(crate) fn create_for(directory: &Path, names: &[&str]) -> Self {
+    /// The same for a leaf with other names, or one that ended at a certain time.
+    pub(crate) fn create_for(directory: &Path, names: &[&str], ended: Option<SystemTime>) -> Self {
         let mut params = CertificateParams::default();
         params.distinguished_name.push(DnType::CommonName, "Mailwarden test authority");
         params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
@@ -32,6 +33,9 @@ impl Authority {
         let mut params = CertificateParams::new(names).unwrap();
         params.use_authority_key_identifier_extension = true;
         params.extended_key_usages = vec![rcgen::ExtendedKeyUsagePurpose::ServerAuth];
+        if let Some(ended) = ended {
+            params.not_after = ended.into();
+        }
         let key = KeyPair::generate().unwrap();
         let leaf = params.signed_by(&key, &issuer).unwrap();
         Self {

@@ -17,7 +17,8 @@ pub(crate) struct Finished {
 /// Runs a program to its end; one that hangs is killed and fails the test.
 pub(crate) fn run(command: &mut Command, limit: Duration) -> Finished {
     let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
-    let child = child.as_mut().unwrap_or_else(|error| panic!("{command:?}: {error}; tests/run installs what is missing"));
+    let child =
+        child.as_mut().unwrap_or_else(|error| panic!("{command:?}: {error}; tests/run installs what is missing"));
     let stdout = drain(child.stdout.take().expect("piped above"));
     let stderr = drain(child.stderr.take().expect("piped above"));
     let code = wait(child, limit);

@@ -72,7 +72,8 @@ impl Lab {
         let proxy = match route {
             Route::Direct => None,
             Route::Proxied(tls) => {
-                let upstream = Upstream { ports: dovecot.ports(tls), tls, roots: authority.ca.clone() };
+                let host = "127.0.0.1".to_owned();
+                let upstream = Upstream { host, ports: dovecot.ports(tls), tls, roots: authority.ca.clone() };
                 Some(Mailwarden::start(directory.path(), &authority, client, &upstream, ""))
             }
         };

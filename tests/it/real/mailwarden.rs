@@ -13,6 +13,7 @@ use super::lab::{Ports, Tls};
 /// Where and how the proxy reaches a server.
 #[derive(Debug, Clone)]
 pub(crate) struct Upstream {
+    pub(crate) host: String,
     pub(crate) ports: Ports,
     pub(crate) tls: Tls,
     /// A PEM file, for servers with TLS.
@@ -82,13 +83,13 @@ fn configuration(own: &Authority, ports: Ports, admin: u16, client: Tls, upstrea
             format!("server_name = \"localhost\"\nroots = \"{}\"\n", upstream.roots.display())
         }
     };
-    let (client, server) = (client.word(), upstream.tls.word());
+    let (client, server, host) = (client.word(), upstream.tls.word(), &upstream.host);
     let pairs = [("imap", ports.imap, upstream.ports.imap), ("pop3", ports.pop3, upstream.ports.pop3)];
     let tables = pairs.map(|(protocol, port, server_port)| {
         format!(
             "[[listener]]\nname = \"{protocol}\"\naddress = \"127.0.0.1:{port}\"\nprotocol = \"{protocol}\"\n\
              tls = \"{client}\"\nupstream = \"{protocol}-server\"\n{certificate}\n\
-             [[upstream]]\nname = \"{protocol}-server\"\naddress = \"127.0.0.1:{server_port}\"\n\
+             [[upstream]]\nname = \"{protocol}-server\"\naddress = \"{host}:{server_port}\"\n\
              tls = \"{server}\"\n{roots}\n"
         )
     });

@@ -62,7 +62,8 @@ fn change(inbox: &Path) {
         let (base, _) = name.split_once(":2,").unwrap_or((name, ""));
         fs::rename(path, inbox.join("cur").join(format!("{base}:2,{flag}S"))).unwrap();
     }
-    let letter = "From: Ada <ada@example.com>\nSubject: written offline\nDate: Mon, 01 Jan 2024 01:00:00 +0000\n\n.\nx\n";
+    let letter =
+        "From: Ada <ada@example.com>\nSubject: written offline\nDate: Mon, 01 Jan 2024 01:00:00 +0000\n\n.\nx\n";
     fs::write(inbox.join("cur/1704070800.M99.lab:2,S"), letter).unwrap();
 }
 
