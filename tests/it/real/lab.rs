@@ -123,8 +123,11 @@ pub(crate) fn direct_only() -> bool {
 
 /// SHA-256 in hexadecimal.
 pub(crate) fn sha256(octets: &[u8]) -> String {
-    let digest = digest::digest(&digest::SHA256, octets);
-    digest.as_ref().iter().map(|octet| format!("{octet:02x}")).collect()
+    hexadecimal(digest::digest(&digest::SHA256, octets).as_ref())
+}
+
+pub(crate) fn hexadecimal(octets: &[u8]) -> String {
+    octets.iter().fold(String::new(), |text, octet| text + &format!("{octet:02x}"))
 }
 
 /// The messages of a Maildir (and its folders): folder, flags and hash of each, counted, for names differ.

@@ -14,7 +14,7 @@ use tempfile::TempDir;
 use super::authority::Authority;
 use super::command::{Daemon, free_port};
 use super::fake::{Fake, Mood};
-use super::lab::{Tls, direct_only};
+use super::lab::{Tls, direct_only, hexadecimal};
 use super::mailwarden::{Mailwarden, Upstream, program};
 use super::talk::Talk;
 
@@ -87,8 +87,7 @@ fn canary(protocol: &str, number: usize) -> String {
 
 /// The secret as it may occur: itself, in hexadecimal, and inside base64 at each of three offsets.
 fn encodings(secret: &str) -> Vec<String> {
-    let mut all = vec![secret.to_owned()];
-    all.push(secret.bytes().map(|octet| format!("{octet:02x}")).collect());
+    let mut all = vec![secret.to_owned(), hexadecimal(secret.as_bytes())];
     for (offset, depends_on_what_is_before) in [(0, 0), (1, 2), (2, 3)] {
         let encoded = BASE64_STANDARD.encode([vec![b'x'; offset], secret.as_bytes().to_vec()].concat());
         // The last letters depend on what comes after.
@@ -202,8 +201,8 @@ fn wait_for(output: &Path, sessions: usize) {
     let end = Instant::now() + Duration::from_secs(20);
     let mut before = 0;
     while Instant::now() < end {
-        let text = fs::read(output).unwrap();
-        if text.len() == before && text.iter().filter(|octet| **octet == b'\n').count() > sessions {
+        let text = String::from_utf8_lossy(&fs::read(output).unwrap()).into_owned();
+        if text.len() == before && text.lines().count() > sessions {
             return;
         }
         before = text.len();
