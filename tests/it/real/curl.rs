@@ -29,7 +29,7 @@ fn curl(lab: &Lab, protocol: &str, path: &str, extra: &[&str]) -> (Option<i32>, 
     (done.code, shown)
 }
 
-/// Volatile numbers taken out, and the answer of `STATUS` is not among them.
+/// A list, searches, fetches, an upload, a deletion and a refusal, and the mail the server has after it.
 fn imap_errand(lab: &Lab) -> impl std::fmt::Debug + PartialEq + use<> {
     let letter = lab.home("curl").join("letter");
     fs::write(&letter, "From: Ada <ada@example.com>\r\nSubject: by curl\r\n\r\nSent with -T.\r\n").unwrap();
@@ -37,7 +37,7 @@ fn imap_errand(lab: &Lab) -> impl std::fmt::Debug + PartialEq + use<> {
     let seen = [
         curl(lab, "imap", "", &[]),
         curl(lab, "imap", "INBOX?SUBJECT%20dots", &[]),
-        curl(lab, "imap", "INBOX", &["--request", "SEARCH BODY protocol"]),
+        curl(lab, "imap", "INBOX", &["--request", "SEARCH BODY special"]),
         curl(lab, "imap", "INBOX;MAILINDEX=2", &[]),
         curl(lab, "imap", "INBOX;MAILINDEX=8", &[]),
         curl(lab, "imap", "INBOX;UID=7;SECTION=1", &[]),
@@ -53,6 +53,7 @@ fn imap_errand(lab: &Lab) -> impl std::fmt::Debug + PartialEq + use<> {
     (seen, maildir(lab.dovecot.maildir()))
 }
 
+/// The same for a maildrop, with three ways to log in.
 fn pop3_errand(lab: &Lab) -> impl std::fmt::Debug + PartialEq + use<> {
     let seen = [
         curl(lab, "pop3", "", &[]),
