@@ -55,7 +55,7 @@ fn imap_errand(lab: &Lab) -> impl std::fmt::Debug + PartialEq + use<> {
 
 /// The same for a maildrop, with three ways to log in.
 fn pop3_errand(lab: &Lab) -> impl std::fmt::Debug + PartialEq + use<> {
-    let seen = [
+    let mut seen = vec![
         curl(lab, "pop3", "", &[]),
         curl(lab, "pop3", "2", &[]),
         curl(lab, "pop3", "8", &[]),
@@ -64,8 +64,11 @@ fn pop3_errand(lab: &Lab) -> impl std::fmt::Debug + PartialEq + use<> {
         curl(lab, "pop3", "99", &[]),
         curl(lab, "pop3", "1", &["--request", "DELE", "--head"]),
         curl(lab, "pop3", "", &["--login-options", "AUTH=PLAIN", "--sasl-ir"]),
-        curl(lab, "pop3", "", &["--login-options", "AUTH=+APOP"]),
     ];
+    if lab.client == Tls::Implicit {
+        // What a server says before STLS does not survive it in the proxy, its APOP challenge included.
+        seen.push(curl(lab, "pop3", "", &["--login-options", "AUTH=+APOP"]));
+    }
     assert_eq!(seen[0].0, Some(0), "{seen:#?}\n{}", lab.logs());
     (seen, maildir(lab.dovecot.maildir()))
 }

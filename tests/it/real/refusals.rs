@@ -37,7 +37,7 @@ fn imap_rows() -> Vec<Row> {
         row("a+ SELECT smuggled\r\n", "* BAD ", Then::GoesOn),
         row("* SELECT smuggled\r\n", "* BAD ", Then::GoesOn),
         (overlong("a SELECT smuggled"), "a BAD ", Then::GoesOn),
-        (overlong("smuggled"), "* BAD ", Then::GoesOn),
+        (overlong("(smuggled)"), "* BAD ", Then::GoesOn),
         // More octets than are worth discarding: where the next command starts will not be known.
         row("a SELECT smuggled {99999999999+}\r\n", "", Then::Closes),
     ]
