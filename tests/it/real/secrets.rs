@@ -127,15 +127,17 @@ fn play_all(protocol: &str, ways: &'static [Way], port: u16) -> Vec<(String, &'s
 /// What was written holds no canary; the server got those it should, which proves that they were sent.
 fn check(written: &[(&str, String)], fake: &Fake, played: &[(String, &Way)], strict: bool) {
     let received = fake.received();
+    let mut shown = Vec::new();
     for (secret, way) in played {
         for (name, text) in written {
-            let shown: Vec<&str> = text.lines().filter(|line| holds(line, secret)).collect();
-            assert!(shown.is_empty(), "{name} shows the secret of {:?}: {shown:#?}", way.name);
+            let lines = text.lines().filter(|line| holds(line, secret));
+            shown.extend(lines.map(|line| format!("{name}, {}: {line}", way.name)));
         }
         if way.arrives || strict {
             assert_eq!(holds(&received, secret), way.arrives, "the secret of {:?} at the server\n{received}", way.name);
         }
     }
+    assert!(shown.is_empty(), "secrets are shown: {shown:#?}");
 }
 
 fn upstream(fake: &Fake) -> Upstream {
