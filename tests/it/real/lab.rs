@@ -1,0 +1,159 @@
+//! One Dovecot, and before it the proxy or nothing: the two places a scenario is played in.
+
+use std::collections::BTreeMap;
+use std::fmt::Debug;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use aws_lc_rs::digest;
+use tempfile::TempDir;
+
+use super::authority::Authority;
+use super::dovecot::{Dovecot, open_to_all};
+use super::mailwarden::{Mailwarden, Upstream};
+
+/// The one user of every test server.
+pub(crate) const USER: &str = "ada";
+/// Their password.
+pub(crate) const PASSWORD: &str = "correct-horse-1815";
+
+/// How one side does TLS.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Tls {
+    Implicit,
+    Starttls,
+    None,
+}
+
+impl Tls {
+    pub(crate) const ALL: [Self; 3] = [Self::Implicit, Self::Starttls, Self::None];
+
+    /// As it stands in configurations and on command lines.
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Self::Implicit => "implicit",
+            Self::Starttls => "starttls",
+            Self::None => "none",
+        }
+    }
+}
+
+/// One port for each protocol.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Ports {
+    pub(crate) imap: u16,
+    pub(crate) pop3: u16,
+}
+
+/// What stands between client and server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Route {
+    Direct,
+    /// The proxy, which reaches the server in this way.
+    Proxied(Tls),
+}
+
+/// A server with or without a proxy before it.
+pub(crate) struct Lab {
+    pub(crate) client: Tls,
+    pub(crate) dovecot: Dovecot,
+    pub(crate) proxy: Option<Mailwarden>,
+    authority: Authority,
+    directory: TempDir,
+}
+
+impl Lab {
+    /// A fresh server with these messages in its inbox, for clients that do TLS as `client` says.
+    pub(crate) fn start(route: Route, client: Tls, messages: &[Vec<u8>]) -> Self {
+        let directory = TempDir::new().unwrap();
+        open_to_all(directory.path());
+        let authority = Authority::create(directory.path());
+        let dovecot = Dovecot::start(directory.path(), &authority, messages);
+        let proxy = match route {
+            Route::Direct => None,
+            Route::Proxied(tls) => {
+                let host = "127.0.0.1".to_owned();
+                let upstream = Upstream { host, ports: dovecot.ports(tls), tls, roots: authority.ca.clone() };
+                Some(Mailwarden::start(directory.path(), &authority, client, &upstream, ""))
+            }
+        };
+        Self { client, dovecot, proxy, authority, directory }
+    }
+
+    /// Where the client connects.
+    pub(crate) fn ports(&self) -> Ports {
+        self.proxy.as_ref().map_or_else(|| self.dovecot.ports(self.client), |proxy| proxy.ports)
+    }
+
+    /// The authority clients trust.
+    pub(crate) fn ca(&self) -> &Path {
+        &self.authority.ca
+    }
+
+    /// A new directory for a client's own files.
+    pub(crate) fn home(&self, name: &str) -> PathBuf {
+        let path = self.directory.path().join(name);
+        fs::create_dir(&path).unwrap();
+        path
+    }
+
+    /// All that helps to understand a failure.
+    pub(crate) fn logs(&self) -> String {
+        let proxy = self.proxy.as_ref().map(Mailwarden::log).unwrap_or_default();
+        format!("--- proxy\n{proxy}\n--- dovecot\n{}", self.dovecot.log())
+    }
+}
+
+/// Plays a scenario direct and through the proxy, which must not be seen: both give the same.
+pub(crate) fn same_both_ways<T: Debug + PartialEq>(client: Tls, messages: &[Vec<u8>], scenario: impl Fn(&Lab) -> T) {
+    let direct = scenario(&Lab::start(Route::Direct, client, messages));
+    if direct_only() {
+        return;
+    }
+    // A client in clear behind a server with TLS is the case of an old device in a machine room.
+    let server = if client == Tls::Starttls { Tls::Starttls } else { Tls::Implicit };
+    let proxied = scenario(&Lab::start(Route::Proxied(server), client, messages));
+    assert!(direct == proxied, "direct:  {direct:#?}\nproxied: {proxied:#?}");
+}
+
+/// `MAILWARDEN_ROUTES=direct` proves servers, clients and scenarios without the proxy.
+pub(crate) fn direct_only() -> bool {
+    std::env::var_os("MAILWARDEN_ROUTES").is_some_and(|routes| routes == "direct")
+}
+
+/// SHA-256 in hexadecimal.
+pub(crate) fn sha256(octets: &[u8]) -> String {
+    hexadecimal(digest::digest(&digest::SHA256, octets).as_ref())
+}
+
+pub(crate) fn hexadecimal(octets: &[u8]) -> String {
+    octets.iter().fold(String::new(), |text, octet| text + &format!("{octet:02x}"))
+}
+
+/// The messages of a Maildir (and its folders): folder, flags and hash of each, counted, for names differ.
+/// Left out of the hash is the line `X-TUID`, a random mark that mbsync puts into what it copies.
+pub(crate) fn maildir(root: &Path) -> BTreeMap<String, usize> {
+    let mut found = BTreeMap::new();
+    let mut folders = vec![root.to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(&folder).unwrap() {
+            let path = entry.unwrap().path();
+            let inside = folder.file_name().is_some_and(|name| name == "cur" || name == "new");
+            if path.is_dir() {
+                folders.push(path);
+            } else if inside {
+                let name = path.file_name().unwrap().to_string_lossy();
+                let flags = name.rsplit_once(":2,").map_or("", |(_, flags)| flags);
+                let place = folder.parent().unwrap().strip_prefix(root).unwrap().display();
+                let key = format!("{place}/{flags} {}", sha256(&without_mark(&fs::read(&path).unwrap())));
+                *found.entry(key).or_default() += 1;
+            }
+        }
+    }
+    found
+}
+
+fn without_mark(message: &[u8]) -> Vec<u8> {
+    let lines = message.split_inclusive(|octet| *octet == b'\n');
+    lines.filter(|line| !line.starts_with(b"X-TUID: ")).collect::<Vec<_>>().concat()
+}
