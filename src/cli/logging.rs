@@ -18,14 +18,24 @@ pub enum LogFormat {
     Json,
 }
 
+/// What is logged unless the arguments or `RUST_LOG` say otherwise.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Quietness {
+    /// A service tells what it does.
+    Service,
+    /// A command that shows a conversation logs only what is wrong: the lines would stand between.
+    Conversation,
+}
+
 impl Globals {
     /// Starts logging; `RUST_LOG`, where it is set, decides which lines.
-    pub fn start_logging(&self) {
-        let default = match (self.quiet, self.verbose) {
-            (true, _) => "warn",
-            (false, 0) => "info",
-            (false, 1) => "info,mailwarden=debug",
-            (false, _) => "info,mailwarden=trace",
+    pub(super) fn start_logging(&self, usual: Quietness) {
+        let default = match (self.quiet, self.verbose, usual) {
+            (true, ..) => "warn",
+            (false, 0, Quietness::Conversation) => "error",
+            (false, 0, Quietness::Service) => "info",
+            (false, 1, _) => "info,mailwarden=debug",
+            (false, ..) => "info,mailwarden=trace",
         };
         let filter = match std::env::var(EnvFilter::DEFAULT_ENV) {
             Ok(wanted) if !wanted.is_empty() => EnvFilter::builder().parse_lossy(wanted),

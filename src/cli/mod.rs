@@ -20,6 +20,7 @@ use std::process::ExitCode;
 use clap::{ArgAction, Args, Parser, Subcommand};
 
 pub use logging::LogFormat;
+use logging::Quietness;
 pub use terminal::{ColorChoice, is_broken_pipe, report};
 
 /// The answer is no: a test failed, a configuration was refused.
@@ -86,9 +87,13 @@ enum Command {
 }
 
 impl Cli {
-    /// Runs the subcommand.
+    /// Starts logging and runs the subcommand.
     pub async fn execute(self) -> anyhow::Result<ExitCode> {
         let globals = &self.globals;
+        globals.start_logging(match &self.command {
+            Command::Demo(_) | Command::Tap(_) | Command::Show(_) => Quietness::Conversation,
+            Command::Run(_) | Command::Check(_) | Command::Ca(_) => Quietness::Service,
+        });
         match self.command {
             Command::Demo(args) => Box::pin(args.run(globals.layout())).await,
             Command::Tap(args) => Box::pin(args.run(globals.layout())).await,

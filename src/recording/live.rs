@@ -5,6 +5,7 @@ use std::sync::{Mutex, PoisonError};
 
 use super::spool::Spool;
 use super::{Closed, Layout, Printer, print};
+use crate::fault::Fault;
 use crate::session::Event;
 use crate::witness::{SessionInfo, Witness};
 
@@ -47,6 +48,14 @@ impl LivePrinter {
 }
 
 impl Witness for LivePrinter {
+    fn wants_transcript(&self) -> bool {
+        true
+    }
+
+    fn upstream_failed(&self, info: &SessionInfo, fault: &Fault) {
+        self.print(|printer| printer.session(info) + &printer.failed(info.id, fault));
+    }
+
     fn opened(&self, info: &SessionInfo) {
         self.print(|printer| printer.session(info));
     }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::layout::{Entry, Ink, Layout};
 use super::{Closed, Gap, phrase};
+use crate::fault::Fault;
 use crate::session::{CommandId, Event, Extent, Observation, Said, Speaker};
 use crate::wire::Side;
 use crate::witness::{SessionInfo, TlsFacts};
@@ -113,6 +114,16 @@ impl Printer {
         self.note(closed.session, talk.last, &text, &mut out);
         self.talks.remove(&closed.session);
         self.layout.title(&format!("#{} closed after {}", closed.session, phrase::latency(talk.last)), &mut out);
+        out
+    }
+
+    /// The server of this session could not be reached or is not trusted.
+    #[must_use]
+    pub fn failed(&mut self, session: u64, fault: &Fault) -> String {
+        let mut out = String::new();
+        let at = self.talks.get(&session).map_or(Duration::ZERO, |talk| talk.last);
+        self.entry(session, at, (" !", Ink::Alert), &fault.to_string(), "", &mut out);
+        self.entry(session, at, (" !", Ink::Alert), &fault.help, "", &mut out);
         out
     }
 
