@@ -1,0 +1,42 @@
+//! Servers that end their lines in LF alone: the greeting tells, and from there on every LF of this
+//! server counts as CRLF, for the whole connection. Never decided later: in mid-session a bare LF
+//! is a mail's, and would let it end its own body.
+
+use bytes::BytesMut;
+
+/// Puts a CR before each LF that lacks one.
+#[derive(Debug)]
+pub(super) struct BareLf {
+    /// Octets at the front of the inbox that are in order already.
+    done: usize,
+    last: u8,
+}
+
+impl BareLf {
+    /// Whether a greeting ends in a bare LF; `None`: it has no end yet.
+    pub(super) fn is_spoken(greeting: &[u8]) -> Option<bool> {
+        let end = memchr::memchr(b'\n', greeting)?;
+        Some(end.checked_sub(1).and_then(|before| greeting.get(before)) != Some(&b'\r'))
+    }
+
+    pub(super) fn new() -> Self {
+        Self { done: 0, last: 0 }
+    }
+
+    /// Brings the new octets of the inbox in order.
+    pub(super) fn mend(&mut self, inbox: &mut BytesMut) {
+        let new = inbox.split_off(self.done.min(inbox.len()));
+        for octet in new {
+            if octet == b'\n' && self.last != b'\r' {
+                inbox.extend_from_slice(b"\r");
+            }
+            inbox.extend_from_slice(&[octet]);
+            self.last = octet;
+        }
+    }
+
+    /// The session has worked through the inbox and left `rest` octets, all in order.
+    pub(super) fn left(&mut self, rest: usize) {
+        self.done = rest;
+    }
+}

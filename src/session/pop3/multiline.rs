@@ -1,0 +1,267 @@
+//! Multi-line responses: messages stream, lists are read as they pass, capability lists are filtered.
+
+use std::collections::HashSet;
+
+use super::slot::{Answer, Asked, Slot};
+use super::turn::{Cursor, Turn, shown};
+use super::{Phase, Pop3};
+use crate::session::{Alteration, CommandId, MessageRef, Observation, Posture, Speaker, ViolationKind};
+use crate::wire::Side;
+use crate::wire::pop3::{Body, Filter, Indicator, Passed, Piece, Repair, Unknown, text_of};
+
+/// What the server's next octets are part of.
+#[derive(Debug)]
+pub(super) enum Reading {
+    /// A status line.
+    Status,
+    /// A message; `stray`: what seems to be the body of an answer to a command nobody here knows.
+    Message { body: Body, octets: u64, stray: bool },
+    /// LIST, UIDL, LANG.
+    List { body: Body, tap: LineTap },
+    /// CAPA, AUTH: the lines so far.
+    Collected(Vec<u8>),
+}
+
+/// Lines of a list as they pass.
+#[derive(Debug, Default)]
+pub(super) struct LineTap {
+    /// The line so far, up to `LONGEST` octets of it.
+    line: Vec<u8>,
+    lines: u64,
+    folded: (u64, u64),
+}
+
+impl LineTap {
+    /// No line of a list that means something is longer; a longer one is known by its front.
+    const LONGEST: usize = 512;
+    /// So many lines of a list stand in a transcript.
+    const SHOWN: u64 = 100;
+
+    fn feed(&mut self, octets: &[u8], mut each: impl FnMut(&[u8])) {
+        for piece in octets.split_inclusive(|octet| *octet == b'\n') {
+            let room = Self::LONGEST.saturating_sub(self.line.len());
+            self.line.extend_from_slice(piece.get(..room).unwrap_or(piece));
+            if piece.last() == Some(&b'\n') {
+                each(&self.line);
+                self.line.clear();
+            }
+        }
+    }
+}
+
+/// All capabilities and mechanisms of a server; known ones need less than one KiB.
+const COLLECTED: usize = 16 << 10;
+
+impl Pop3 {
+    /// The server said `+OK` to this and its body follows; `None`: the status line was all.
+    pub(super) fn body_of(&self, asked: &Asked) -> Option<Reading> {
+        let body = || Body::new(self.repair());
+        match asked {
+            Asked::Message { .. } => Some(Reading::Message { body: body(), octets: 0, stray: false }),
+            Asked::Listing | Asked::UniqueIds => Some(Reading::List { body: body(), tap: LineTap::default() }),
+            Asked::Capabilities | Asked::Mechanisms => Some(Reading::Collected(Vec::new())),
+            Asked::Status
+            | Asked::UniqueId
+            | Asked::User(_)
+            | Asked::Pass
+            | Asked::Apop(_)
+            | Asked::Auth(_)
+            | Asked::Utf8
+            | Asked::Quit
+            | Asked::Stls
+            | Asked::Unknown => None,
+        }
+    }
+
+    pub(super) fn repair(&self) -> Repair {
+        match self.setup.terms.posture {
+            Posture::Enforce => Repair::Mend,
+            Posture::Observe => Repair::Keep,
+        }
+    }
+
+    /// A run of a message.
+    pub(super) fn message(&mut self, cursor: &mut Cursor<'_>, turn: &mut Turn<'_>) -> bool {
+        let Reading::Message { body, octets, .. } = &mut self.reading else { return false };
+        let Some(Passed { taken, mended, ended }) = body.next(cursor.rest()) else { return false };
+        let sent = mended.as_ref().map_or(taken, Vec::len) as u64;
+        // the terminating line is no content
+        *octets += if ended { sent.saturating_sub(3) } else { sent };
+        hand_on(cursor, taken, mended, turn);
+        if ended {
+            self.body_done(turn);
+            self.finish(cursor, turn);
+        }
+        true
+    }
+
+    /// A run of a list.
+    pub(super) fn list(&mut self, cursor: &mut Cursor<'_>, turn: &mut Turn<'_>) -> bool {
+        let (id, learns) = match self.queue.front() {
+            Some(Slot { id, answer, .. }) => (*id, matches!(answer, Answer::Upstream(Asked::UniqueIds))),
+            None => return false,
+        };
+        let Reading::List { body, tap } = &mut self.reading else { return false };
+        let Some(Passed { taken, mended, ended }) = body.next(cursor.rest()) else { return false };
+        let sent = mended.as_deref().unwrap_or_else(|| cursor.front(taken));
+        let content = if ended { sent.split_last_chunk::<3>().map_or(sent, |(content, _)| content) } else { sent };
+        let (ids, mut lines, mut folded) = (&mut self.unique_ids, tap.lines, tap.folded);
+        tap.feed(content, |line| {
+            if learns {
+                ids.learn(text_of(line));
+            }
+            lines += 1;
+            if lines <= LineTap::SHOWN {
+                turn.said(Speaker::Upstream, Some(id), line.len(), || shown(line));
+            } else {
+                folded = (folded.0 + 1, folded.1 + line.len() as u64);
+            }
+        });
+        (tap.lines, tap.folded) = (lines, folded);
+        hand_on(cursor, taken, mended, turn);
+        if ended {
+            self.body_done(turn);
+            self.finish(cursor, turn);
+        }
+        true
+    }
+
+    /// A line of a list that is filtered as a whole.
+    pub(super) fn collect(&mut self, cursor: &mut Cursor<'_>, turn: &mut Turn<'_>) -> bool {
+        let limit = self.setup.terms.limits.status_line;
+        let count = match self.upstream_lines.next(cursor.rest(), self.line_end(), limit) {
+            None => return false,
+            Some(Piece::Line(count)) => count,
+            Some(Piece::Part(_) | Piece::Tail(_)) => {
+                return self.lost(ViolationKind::LineTooLong, "A line of a capability list is too long", cursor, turn);
+            }
+        };
+        let Reading::Collected(lines) = &mut self.reading else { return false };
+        let line = cursor.front(count);
+        if text_of(line) == b"." {
+            let lines = std::mem::take(lines);
+            cursor.skip(count, turn.out);
+            self.filter(&lines, cursor, turn);
+            self.finish(cursor, turn);
+            return true;
+        }
+        if lines.len() + count > COLLECTED {
+            return self.lost(ViolationKind::Framing, "A capability list is too long", cursor, turn);
+        }
+        lines.extend_from_slice(line);
+        cursor.skip(count, turn.out);
+        true
+    }
+
+    fn filter(&mut self, lines: &[u8], cursor: &mut Cursor<'_>, turn: &mut Turn<'_>) {
+        let terms = &self.setup.terms;
+        let stls = self.is_in_clear() && self.state == crate::session::State::NotAuthenticated && !self.utf8;
+        let unknown = if self.enforces() { Unknown::Hide } else { Unknown::Show };
+        let filter = Filter { unknown, hide: &terms.hide, login: !self.is_in_clear(), stls };
+        let of_capa = matches!(self.queue.front(), Some(Slot { answer: Answer::Upstream(Asked::Capabilities), .. }));
+        let (filtered, advertised) = if of_capa { filter.capabilities(lines) } else { filter.mechanisms(lines) };
+        if of_capa {
+            self.advertised = advertised;
+        } else {
+            self.advertised.channel_binding |= advertised.channel_binding;
+        }
+        let id = self.queue.front().map(|slot| slot.id);
+        if turn.transcript {
+            say_both(lines, &filtered.octets, id, turn);
+        }
+        if (filtered.removed, filtered.added) != (0, 0) {
+            let (to, why) = (Side::Client, Alteration::Capabilities);
+            turn.observe(Observation::Altered { to, why, removed: filtered.removed, added: filtered.added });
+        }
+        let mut octets = filtered.octets;
+        octets.extend_from_slice(b".\r\n");
+        cursor.insert(octets, turn.out);
+    }
+
+    fn is_stray(&self) -> bool {
+        matches!(self.reading, Reading::Message { stray: true, .. })
+    }
+
+    /// The end of a multi-line response: the command is answered.
+    fn finish(&mut self, cursor: &mut Cursor<'_>, turn: &mut Turn<'_>) {
+        let stray = self.is_stray();
+        self.reading = Reading::Status;
+        if stray {
+            return;
+        }
+        self.complete(Indicator::Ok, None, cursor, turn);
+    }
+
+    /// The session ends in the middle of a body.
+    pub(super) fn body_torn(&mut self, turn: &mut Turn<'_>) {
+        if self.phase == Phase::Open {
+            self.body_done(turn);
+        }
+        self.reading = Reading::Status;
+    }
+
+    /// Reports what passed of a body.
+    fn body_done(&mut self, turn: &mut Turn<'_>) {
+        let slot = if self.is_stray() { None } else { self.queue.front() };
+        let id = slot.map(|slot| slot.id);
+        let body = match &self.reading {
+            Reading::Status | Reading::Collected(_) => return,
+            Reading::Message { body, octets, .. } => {
+                say_message(body, *octets, id, turn);
+                if let Some(Slot { answer: Answer::Upstream(Asked::Message { number, extent }), .. }) = slot {
+                    let unique_id = self.unique_ids.of(*number);
+                    let message = MessageRef { number: Some(*number), unique_id, ..MessageRef::default() };
+                    turn.observe(Observation::Retrieved { id, message, extent: *extent, octets: *octets });
+                }
+                body
+            }
+            Reading::List { body, tap } => {
+                let (lines, octets) = tap.folded;
+                if lines > 0 {
+                    let size = usize::try_from(octets).unwrap_or(usize::MAX);
+                    turn.said(Speaker::Upstream, id, size, || format!("‹{lines} more lines, {octets} octets›"));
+                }
+                body
+            }
+        };
+        if body.is_dirty() {
+            turn.violated(
+                Side::Upstream,
+                ViolationKind::BareLineEnd,
+                "A body has line ends or dots that are not clean",
+            );
+        }
+        let (removed, added) = body.altered();
+        if self.enforces() && (removed, added) != (0, 0) {
+            turn.observe(Observation::Altered { to: Side::Client, why: Alteration::LineEnd, removed, added });
+        }
+    }
+}
+
+fn hand_on(cursor: &mut Cursor<'_>, taken: usize, mended: Option<Vec<u8>>, turn: &mut Turn<'_>) {
+    match mended {
+        None => cursor.keep(taken),
+        Some(octets) => {
+            cursor.skip(taken, turn.out);
+            cursor.insert(octets, turn.out);
+        }
+    }
+}
+
+fn say_message(body: &Body, octets: u64, id: Option<CommandId>, turn: &mut Turn<'_>) {
+    let size = usize::try_from(octets).unwrap_or(usize::MAX);
+    turn.said(Speaker::Upstream, id, size, || format!("‹message, {} lines, {octets} octets›", body.lines()));
+}
+
+/// Shows a filtered list: what came, whether it went on, and what the proxy put in.
+fn say_both(received: &[u8], sent: &[u8], id: Option<CommandId>, turn: &mut Turn<'_>) {
+    let lines = |octets| <[u8]>::split_inclusive(octets, |octet: &u8| *octet == b'\n');
+    let (came, went): (HashSet<&[u8]>, HashSet<&[u8]>) = (lines(received).collect(), lines(sent).collect());
+    for line in lines(received) {
+        let by = if went.contains(line) { Speaker::Upstream } else { Speaker::UpstreamHeld };
+        turn.said(by, id, line.len(), || shown(line));
+    }
+    for line in lines(sent).filter(|line| !came.contains(line)) {
+        turn.said(Speaker::ProxyToClient, id, line.len(), || shown(line));
+    }
+}

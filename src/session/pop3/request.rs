@@ -1,0 +1,143 @@
+//! A client's command as the session deals with it: owned, without its secrets, ready to be judged.
+
+use std::borrow::Cow;
+
+use super::slot::{Asked, Exchange, ExchangeTurn};
+use super::turn::shown;
+use crate::redact::MASK;
+use crate::session::Extent;
+use crate::wire::pop3::{Command, Keyword, SaslLine, SyntaxError, binds_channel, read_response};
+use crate::wire::{Effect, Operation};
+
+pub(super) struct Request {
+    /// The keyword in upper case, or `unknown`.
+    pub(super) label: &'static str,
+    /// `None`: the line is no command.
+    pub(super) keyword: Option<Keyword>,
+    pub(super) operation: Operation,
+    pub(super) effect: Effect,
+    pub(super) message: Option<u32>,
+    /// The user this command names.
+    pub(super) user: Option<String>,
+    pub(super) asked: Asked,
+    /// The line holds a secret, or may.
+    pub(super) is_secret: bool,
+    /// Octets at the front of the line that are written in upper case.
+    pub(super) names: usize,
+    /// The line for a transcript.
+    pub(super) shown: String,
+    /// What is wrong with an initial response.
+    pub(super) initial: Initial,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Initial {
+    Sound,
+    Malformed,
+    BindsChannel,
+}
+
+impl Request {
+    pub(super) fn of(command: &Command<'_>, line: &[u8]) -> Self {
+        let keyword = command.keyword();
+        let label = keyword.as_label();
+        let (mut user, mut initial_state) = (None, Initial::Sound);
+        let asked = match *command {
+            Command::User(name) => {
+                user = Some(text(name));
+                Asked::User(text(name))
+            }
+            Command::Pass => Asked::Pass,
+            Command::Apop { user: name } => {
+                user = Some(text(name));
+                Asked::Apop(text(name))
+            }
+            Command::Auth { mechanism, initial } => {
+                let mechanism = text(mechanism).to_ascii_uppercase();
+                if let Some(initial) = initial {
+                    match read_response(&mechanism, 0, initial) {
+                        SaslLine::Response { user: named } => user = named,
+                        SaslLine::Cancel | SaslLine::Malformed => initial_state = Initial::Malformed,
+                    }
+                    if binds_channel(&mechanism, 0, initial) {
+                        initial_state = Initial::BindsChannel;
+                    }
+                }
+                let responses = u32::from(initial.is_some());
+                Asked::Auth(Exchange { mechanism, user: user.clone(), responses, turn: ExchangeTurn::Server })
+            }
+            Command::Capa => Asked::Capabilities,
+            Command::Mechanisms => Asked::Mechanisms,
+            Command::Stls => Asked::Stls,
+            Command::Utf8 => Asked::Utf8,
+            Command::Quit => Asked::Quit,
+            Command::List(None) | Command::Lang(None) => Asked::Listing,
+            Command::Uidl(None) => Asked::UniqueIds,
+            Command::Uidl(Some(_)) => Asked::UniqueId,
+            Command::Retr(number) => Asked::Message { number, extent: Extent::Whole },
+            Command::Top { message: number, lines: 0 } => Asked::Message { number, extent: Extent::Headers },
+            Command::Top { message: number, .. } => Asked::Message { number, extent: Extent::Part },
+            Command::List(Some(_))
+            | Command::Lang(Some(_))
+            | Command::Noop
+            | Command::Stat
+            | Command::Dele(_)
+            | Command::Rset
+            | Command::Last => Asked::Status,
+        };
+        Self {
+            label,
+            keyword: Some(keyword),
+            operation: command.operation(),
+            effect: command.effect(),
+            message: command.message(),
+            is_secret: matches!(asked, Asked::Pass | Asked::Apop(_))
+                || matches!(*command, Command::Auth { initial: Some(_), .. }),
+            names: command.names(),
+            shown: shown_masked(command, line),
+            user,
+            asked,
+            initial: initial_state,
+        }
+    }
+
+    /// A line that is no command. It may be a password at the wrong place.
+    pub(super) fn malformed(error: SyntaxError, octets: usize) -> Self {
+        let (label, keyword) = match error {
+            SyntaxError::Arguments(keyword) => (keyword.as_label(), None),
+            SyntaxError::LineEnd | SyntaxError::Nul | SyntaxError::Unknown => ("unknown", None),
+        };
+        Self {
+            label,
+            keyword,
+            operation: Operation::Unknown,
+            effect: Effect::Unknown,
+            message: None,
+            user: None,
+            asked: Asked::Unknown,
+            is_secret: true,
+            names: 0,
+            shown: super::turn::unparsable(octets),
+            initial: Initial::Sound,
+        }
+    }
+
+    pub(super) fn command(&self) -> Cow<'static, str> {
+        Cow::Borrowed(self.label)
+    }
+}
+
+fn text(octets: &[u8]) -> String {
+    String::from_utf8_lossy(octets).into_owned()
+}
+
+fn shown_masked(command: &Command<'_>, line: &[u8]) -> String {
+    let open = if let Command::Apop { user } = *command {
+        command.names() + 1 + user.len()
+    } else if matches!(*command, Command::Pass | Command::Auth { initial: Some(_), .. }) {
+        command.names()
+    } else {
+        return shown(line);
+    };
+    format!("{} {MASK}", shown(line.get(..open).unwrap_or_default()))
+}

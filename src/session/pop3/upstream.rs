@@ -1,0 +1,449 @@
+//! The server's greeting and status lines, and what they change.
+
+use bytes::BytesMut;
+
+use super::bare_lf::BareLf;
+use super::multiline::Reading;
+use super::slot::{Answer, Asked, ExchangeTurn, Slot};
+use super::turn::{Cursor, Turn, shown};
+use super::{Phase, Pop3};
+use crate::redact::MASK;
+use crate::session::{
+    Alteration, Answered, CloseReason, Completion, Observation, Speaker, State, TlsMode, ViolationKind,
+};
+use crate::wire::Side;
+use crate::wire::pop3::{
+    Body, Indicator, Piece, Status, has_bare_line_end, mended_greeting, text_of, without_referral,
+};
+
+/// What a status line says, without its octets.
+struct Heard {
+    indicator: Option<Indicator>,
+    code: Option<String>,
+    /// The line to send in its place.
+    instead: Option<Vec<u8>>,
+    has_bare_line_end: bool,
+}
+
+impl Pop3 {
+    /// Works through the server's octets.
+    pub(super) fn hear(&mut self, inbox: &mut BytesMut, turn: &mut Turn<'_>) {
+        if self.phase == Phase::Greeting && self.bare_lf.is_none() && BareLf::is_spoken(inbox) == Some(true) {
+            turn.violated(Side::Upstream, ViolationKind::BareLineEnd, "The server ends its lines in bare LF");
+            self.bare_lf = Some(BareLf::new());
+        }
+        if let Some(bare_lf) = &mut self.bare_lf {
+            bare_lf.mend(inbox);
+        }
+        let mut cursor = Cursor::new(inbox, Side::Client);
+        while self.hear_one(&mut cursor, turn) {}
+        cursor.flush(turn.out);
+        if let Some(bare_lf) = &mut self.bare_lf {
+            bare_lf.left(inbox.len());
+        }
+    }
+
+    fn hear_one(&mut self, cursor: &mut Cursor<'_>, turn: &mut Turn<'_>) -> bool {
+        match self.phase {
+            Phase::Greeting | Phase::UpstreamStls { .. } => self.before_open(cursor, turn),
+            Phase::Open => match self.reading {
+                Reading::Status => self.status(cursor, turn),
+                Reading::Message { .. } => self.message(cursor, turn),
+                Reading::List { .. } => self.list(cursor, turn),
+                Reading::Collected(_) => self.collect(cursor, turn),
+            },
+            Phase::Opaque => {
+                cursor.keep(cursor.rest().len());
+                false
+            }
+            Phase::UpstreamTls { .. } | Phase::ClientTls | Phase::Closed => false,
+        }
+    }
+
+    /// The greeting, and the answer to the proxy's own STLS.
+    fn before_open(&mut self, cursor: &mut Cursor<'_>, turn: &mut Turn<'_>) -> bool {
+        let limit = self.setup.terms.limits.status_line;
+        let count = match self.upstream_lines.next(cursor.rest(), self.line_end(), limit) {
+            None => return false,
+            Some(Piece::Line(count)) => count,
+            Some(Piece::Part(_) | Piece::Tail(_)) => return self.no_greeting(turn),
+        };
+        let line = text_of(cursor.front(count));
+        let indicator = Status::parse(line).map(|status| status.indicator).filter(|_| !has_bare_line_end(line));
+        match (self.phase, indicator) {
+            (Phase::UpstreamStls { greeting }, Some(Indicator::Ok)) => {
+                self.stls_accepted(greeting, count, cursor, turn)
+            }
+            (Phase::UpstreamStls { .. }, _) => {
+                let detail = "The server refused STLS";
+                self.end(CloseReason::UpstreamTls, detail, Some("The mail server does not offer TLS"), turn);
+                false
+            }
+            (_, Some(Indicator::Ok)) if self.setup.terms.upstream_tls == TlsMode::Starttls => {
+                self.ask_for_tls(count, cursor, turn)
+            }
+            (_, Some(Indicator::Ok)) => {
+                self.greet(count, cursor, turn);
+                true
+            }
+            (_, Some(Indicator::Err)) => {
+                if self.setup.terms.upstream_tls == TlsMode::Starttls {
+                    turn.said(Speaker::UpstreamHeld, None, count, || shown(line));
+                    let sentence = "The mail server does not accept connections; try again later";
+                    self.end(CloseReason::ServerBye, "The server greeted with -ERR", Some(sentence), turn);
+                } else {
+                    turn.said(Speaker::Upstream, None, count, || shown(line));
+                    cursor.keep(count);
+                    cursor.flush(turn.out);
+                    self.end(CloseReason::ServerBye, "The server greeted with -ERR", None, turn);
+                }
+                false
+            }
+            (_, Some(Indicator::Continue) | None) => self.no_greeting(turn),
+        }
+    }
+
+    fn no_greeting(&mut self, turn: &mut Turn<'_>) -> bool {
+        let detail = "The server's greeting is none of POP3";
+        turn.violated(Side::Upstream, ViolationKind::Greeting, detail);
+        let sentence = "The mail server did not greet as one; try again later";
+        self.end(CloseReason::UpstreamGreeting, detail, Some(sentence), turn);
+        false
+    }
+
+    /// Nothing that came in clear reaches the client: neither text nor, above all, an APOP timestamp.
+    fn ask_for_tls(&mut self, count: usize, cursor: &mut Cursor<'_>, turn: &mut Turn<'_>) -> bool {
+        turn.said(Speaker::UpstreamHeld, None, count, || shown_greeting(cursor.front(count)));
+        cursor.skip(count, turn.out);
+        if !cursor.rest().is_empty() {
+            return self.injected(turn);
+        }
+        turn.said(Speaker::ProxyToUpstream, None, 6, || "STLS".to_owned());
+        turn.out.send(Side::Upstream, &b"STLS\r\n"[..]);
+        self.phase = Phase::UpstreamStls { greeting: count };
+        false
+    }
+
+    fn stls_accepted(&mut self, greeting: usize, count: usize, cursor: &mut Cursor<'_>, turn: &mut Turn<'_>) -> bool {
+        turn.said(Speaker::UpstreamHeld, None, count, || shown(cursor.front(count)));
+        cursor.skip(count, turn.out);
+        if !cursor.rest().is_empty() {
+            return self.injected(turn);
+        }
+        self.phase = Phase::UpstreamTls { greeting };
+        turn.out.start_tls(Side::Upstream);
+        false
+    }
+
+    /// Octets in clear around STLS would be taken for the server's under TLS (RFC 2595 §4).
+    fn injected(&mut self, turn: &mut Turn<'_>) -> bool {
+        let detail = "The server sent octets in clear that have no place around STLS";
+        turn.violated(Side::Upstream, ViolationKind::Injection, detail);
+        let sentence = "The connection to the mail server is not safe";
+        self.end(CloseReason::UpstreamViolation, detail, Some(sentence), turn);
+        false
+    }
+
+    fn greet(&mut self, count: usize, cursor: &mut Cursor<'_>, turn: &mut Turn<'_>) {
+        let line = text_of(cursor.front(count));
+        let hidden = self.setup.terms.hide.iter().any(|name| name.eq_ignore_ascii_case("APOP"));
+        let (mended, apop) = mended_greeting(line, hidden);
+        self.apop = apop;
+        match mended.filter(|_| self.enforces()) {
+            None => {
+                turn.said(Speaker::Upstream, None, count, || shown_greeting(cursor.front(count)));
+                cursor.keep(count);
+            }
+            Some(mut line) => {
+                line.extend_from_slice(b"\r\n");
+                turn.said(Speaker::UpstreamHeld, None, count, || shown_greeting(cursor.front(count)));
+                turn.said(Speaker::ProxyToClient, None, line.len(), || shown_greeting(&line));
+                turn.altered(Side::Client, Alteration::Greeting, count, line.len());
+                cursor.skip(count, turn.out);
+                cursor.insert(line, turn.out);
+            }
+        }
+        self.greeted(turn);
+    }
+
+    /// Behind the proxy's own STLS the server does not greet again (RFC 2595 §4).
+    pub(super) fn greet_in_own_words(&mut self, dropped: usize, turn: &mut Turn<'_>) {
+        let line = &b"+OK POP3 ready\r\n"[..];
+        turn.tell_client(None, line.into());
+        turn.altered(Side::Client, Alteration::Greeting, dropped, line.len());
+        self.greeted(turn);
+    }
+
+    fn greeted(&mut self, turn: &mut Turn<'_>) {
+        turn.observe(Observation::Greeted);
+        self.phase = Phase::Open;
+        self.enter(State::NotAuthenticated, turn);
+    }
+
+    /// A status line, or octets that answer nothing.
+    fn status(&mut self, cursor: &mut Cursor<'_>, turn: &mut Turn<'_>) -> bool {
+        if self.queue.is_empty() && self.long_status.is_none() {
+            return self.unasked(cursor, turn);
+        }
+        let limits = &self.setup.terms.limits;
+        let in_exchange = matches!(self.queue.front(), Some(Slot { answer: Answer::Upstream(Asked::Auth(_)), .. }));
+        let limit = if in_exchange { limits.sasl_line } else { limits.status_line };
+        match self.upstream_lines.next(cursor.rest(), self.line_end(), limit) {
+            None => false,
+            Some(Piece::Line(count)) => {
+                let line = text_of(cursor.front(count)).to_vec();
+                self.status_line(&line, count, cursor, turn)
+            }
+            Some(Piece::Part(count)) => {
+                if self.long_status.is_none() {
+                    self.long_status = Some(cursor.front(count).to_vec());
+                }
+                self.pass_long_status(count, cursor, turn);
+                true
+            }
+            Some(Piece::Tail(count)) => {
+                let line = self.long_status.take().unwrap_or_default();
+                self.pass_long_status(count, cursor, turn);
+                self.long_status_line(&line, cursor, turn)
+            }
+        }
+    }
+
+    fn pass_long_status(&self, count: usize, cursor: &mut Cursor<'_>, turn: &mut Turn<'_>) {
+        if self.enforces() {
+            cursor.skip(count, turn.out);
+        } else {
+            cursor.keep(count);
+        }
+    }
+
+    /// A text longer than the limit is cut; `line` is the front of it.
+    fn long_status_line(&mut self, line: &[u8], cursor: &mut Cursor<'_>, turn: &mut Turn<'_>) -> bool {
+        turn.violated(Side::Upstream, ViolationKind::LineTooLong, "A status line is too long");
+        if self.enforces() {
+            let cut = [line, b"\r\n"].concat();
+            turn.altered(Side::Client, Alteration::StatusCut, cut.len(), cut.len());
+            if Status::parse(line).is_some_and(|status| status.indicator != Indicator::Continue) {
+                let heard = hear_line(line);
+                let instead = heard.instead.is_none().then_some(cut);
+                return self.heard(Heard { instead: instead.or(heard.instead), ..heard }, line, 0, cursor, turn);
+            }
+            return self.lost(ViolationKind::Framing, "A line of the server is no status line", cursor, turn);
+        }
+        let heard = hear_line(line);
+        self.heard(Heard { instead: None, ..heard }, line, 0, cursor, turn)
+    }
+
+    fn status_line(&mut self, line: &[u8], count: usize, cursor: &mut Cursor<'_>, turn: &mut Turn<'_>) -> bool {
+        let heard = hear_line(line);
+        let sound = heard.indicator.is_some();
+        if !sound && self.after_unknown {
+            return self.stray(turn);
+        }
+        if heard.has_bare_line_end && self.enforces() {
+            let detail = "A status line has a bare CR or LF in it";
+            return self.lost(ViolationKind::BareLineEnd, detail, cursor, turn);
+        }
+        if !cursor.front(count).ends_with(b"\r\n") {
+            turn.violated(Side::Upstream, ViolationKind::BareLineEnd, "A status line ends in a bare LF");
+        }
+        self.heard(heard, line, count, cursor, turn)
+    }
+
+    /// `count` octets of the line are still in the inbox.
+    fn heard(&mut self, heard: Heard, line: &[u8], count: usize, cursor: &mut Cursor<'_>, turn: &mut Turn<'_>) -> bool {
+        let Some(indicator) = heard.indicator else {
+            return self.lost(ViolationKind::Framing, "A line of the server is no status line", cursor, turn);
+        };
+        let id = self.queue.front().map(|slot| slot.id);
+        if let Some(exchange) = self.front_exchange() {
+            match (&exchange.turn, indicator) {
+                (ExchangeTurn::Server, Indicator::Continue) => {
+                    exchange.turn = ExchangeTurn::Client;
+                    turn.said(Speaker::Upstream, id, count, || challenge(line));
+                    cursor.keep(count);
+                    return true;
+                }
+                (ExchangeTurn::Cancelled { .. }, Indicator::Err) => {
+                    return self.cancelled(line, count, cursor, turn);
+                }
+                (ExchangeTurn::Server, Indicator::Ok | Indicator::Err) => {}
+                (ExchangeTurn::Client | ExchangeTurn::Cancelled { .. }, _) => {
+                    let detail = "The server answered before the client's line, or took a login that was given up";
+                    return self.lost(ViolationKind::TooSoon, detail, cursor, turn);
+                }
+            }
+        }
+        if indicator == Indicator::Continue {
+            return self.lost(ViolationKind::Unsolicited, "A continuation that was not asked for", cursor, turn);
+        }
+        match heard.instead.filter(|_| self.enforces()) {
+            None => {
+                turn.said(Speaker::Upstream, id, count, || shown(line));
+                cursor.keep(count);
+            }
+            Some(mut instead) => {
+                if !instead.ends_with(b"\r\n") {
+                    instead.extend_from_slice(b"\r\n");
+                    turn.altered(Side::Client, Alteration::Referral, count, instead.len());
+                }
+                turn.said(Speaker::UpstreamHeld, id, count, || shown(line));
+                turn.said(Speaker::ProxyToClient, id, instead.len(), || shown(&instead));
+                cursor.skip(count, turn.out);
+                cursor.insert(instead, turn.out);
+            }
+        }
+        self.answered(indicator, heard.code, line, cursor, turn);
+        true
+    }
+
+    fn front_exchange(&mut self) -> Option<&mut super::slot::Exchange> {
+        match self.queue.front_mut() {
+            Some(Slot { answer: Answer::Upstream(Asked::Auth(exchange)), .. }) => Some(exchange),
+            _ => None,
+        }
+    }
+
+    /// The server took the proxy's `*`; the client hears why the proxy sent it.
+    fn cancelled(&mut self, line: &[u8], count: usize, cursor: &mut Cursor<'_>, turn: &mut Turn<'_>) -> bool {
+        let Some(slot) = self.queue.pop_front() else { return false };
+        turn.said(Speaker::UpstreamHeld, Some(slot.id), count, || shown(line));
+        cursor.skip(count, turn.out);
+        let Answer::Upstream(Asked::Auth(exchange)) = slot.answer else { return false };
+        let ExchangeTurn::Cancelled { reply, by } = exchange.turn else { return false };
+        let why = if by == Answered::Policy { Alteration::Policy } else { Alteration::Local };
+        turn.altered(Side::Client, why, count, reply.len());
+        self.queue.push_front(Slot { answer: Answer::Local { reply, by }, ..slot });
+        self.deliver(turn);
+        turn.observe(Observation::Authentication {
+            user: exchange.user,
+            mechanism: exchange.mechanism.into(),
+            accepted: false,
+        });
+        true
+    }
+
+    /// The first slot has its status line.
+    fn answered(
+        &mut self,
+        indicator: Indicator,
+        code: Option<String>,
+        line: &[u8],
+        cursor: &mut Cursor<'_>,
+        turn: &mut Turn<'_>,
+    ) {
+        let Some(Slot { answer: Answer::Upstream(asked), .. }) = self.queue.front() else { return };
+        if indicator == Indicator::Ok {
+            if matches!(asked, Asked::UniqueId) {
+                self.unique_ids.learn(line.strip_prefix(b"+OK ").unwrap_or_default());
+            }
+            if let Some(reading) = self.body_of(asked) {
+                self.reading = reading;
+                if let Some(slot) = self.queue.front_mut() {
+                    slot.code = code;
+                }
+                return;
+            }
+        }
+        self.complete(indicator, code, cursor, turn);
+    }
+
+    /// The first command is answered whole.
+    pub(super) fn complete(
+        &mut self,
+        indicator: Indicator,
+        code: Option<String>,
+        cursor: &mut Cursor<'_>,
+        turn: &mut Turn<'_>,
+    ) {
+        let Some(slot) = self.queue.pop_front() else { return };
+        let Answer::Upstream(asked) = slot.answer else { return };
+        let accepted = indicator == Indicator::Ok;
+        let completion = if accepted { Completion::Ok } else { Completion::No };
+        turn.observe(Observation::CommandCompleted {
+            id: slot.id,
+            completion,
+            code: slot.code.or(code),
+            by: Answered::Upstream,
+            latency: turn.now.saturating_duration_since(slot.begun),
+        });
+        match asked {
+            Asked::User(name) => self.user = accepted.then_some(name),
+            Asked::Pass => self.logged_in(self.user.clone(), "USER".to_owned(), accepted, turn),
+            Asked::Apop(user) => self.logged_in(Some(user), "APOP".to_owned(), accepted, turn),
+            Asked::Auth(exchange) => self.logged_in(exchange.user, exchange.mechanism, accepted, turn),
+            Asked::Utf8 => self.utf8 |= accepted,
+            Asked::Quit => {
+                cursor.flush(turn.out);
+                self.quit_answered(turn);
+            }
+            Asked::Unknown => self.after_unknown = accepted,
+            Asked::Status
+            | Asked::UniqueId
+            | Asked::Capabilities
+            | Asked::Mechanisms
+            | Asked::Listing
+            | Asked::UniqueIds
+            | Asked::Message { .. }
+            | Asked::Stls => {}
+        }
+        if matches!(self.queue.front(), Some(Slot { answer: Answer::Local { .. }, .. })) {
+            cursor.flush(turn.out);
+            self.deliver(turn);
+        }
+    }
+
+    fn logged_in(&mut self, user: Option<String>, mechanism: String, accepted: bool, turn: &mut Turn<'_>) {
+        turn.observe(Observation::Authentication { user: user.clone(), mechanism: mechanism.into(), accepted });
+        if accepted {
+            self.user = user;
+            self.errors = 0;
+            self.enter(State::Transaction, turn);
+        }
+    }
+
+    fn unasked(&mut self, cursor: &mut Cursor<'_>, turn: &mut Turn<'_>) -> bool {
+        if cursor.rest().is_empty() {
+            return false;
+        }
+        if self.after_unknown {
+            return self.stray(turn);
+        }
+        self.lost(ViolationKind::Unsolicited, "The server sent octets that answer nothing", cursor, turn)
+    }
+
+    /// The answer to a command nobody here knows seems to have been a multi-line one.
+    fn stray(&mut self, turn: &mut Turn<'_>) -> bool {
+        turn.violated(Side::Upstream, ViolationKind::Unsolicited, "The answer to an unknown command has a body");
+        self.after_unknown = false;
+        self.reading = Reading::Message { body: Body::new(self.repair()), octets: 0, stray: true };
+        true
+    }
+}
+
+fn hear_line(line: &[u8]) -> Heard {
+    let status = Status::parse(line);
+    Heard {
+        indicator: status.map(|status| status.indicator),
+        code: status.and_then(|status| status.code()).map(str::to_owned),
+        instead: without_referral(line),
+        has_bare_line_end: has_bare_line_end(line),
+    }
+}
+
+/// A challenge may hold salts and errors with tokens in them.
+fn challenge(line: &[u8]) -> String {
+    if line.len() > 2 { format!("+ {MASK}") } else { shown(line) }
+}
+
+/// A timestamp together with the digest lets a password be guessed off line, so it is not shown.
+fn shown_greeting(line: &[u8]) -> String {
+    let text = shown(line);
+    match (text.find('<'), text.rfind('>')) {
+        (Some(open), Some(close)) if open < close => {
+            let (before, behind) = (text.get(..open).unwrap_or_default(), text.get(close + 1..).unwrap_or_default());
+            format!("{before}<{MASK}>{behind}")
+        }
+        _ => text,
+    }
+}

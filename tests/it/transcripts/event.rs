@@ -1,0 +1,57 @@
+//! Events in the compact form of `= ` lines: no times, no numbers of commands.
+
+use std::collections::HashMap;
+
+use mailwarden::session::{CommandId, Observation};
+
+/// Writes events down; remembers which command a number stands for.
+#[derive(Default)]
+pub(crate) struct Scribe(HashMap<CommandId, String>);
+
+impl Scribe {
+    pub(crate) fn compact(&mut self, what: &Observation) -> String {
+        match what {
+            Observation::Said(said) => format!("said {} {}", said.by.as_label(), said.text),
+            Observation::Greeted => "greeted".to_owned(),
+            Observation::TlsStarted { side } => format!("tls {}", side.as_label()),
+            Observation::CommandBegun { id, tag, command, operation, effect, mailboxes } => {
+                let name = tag.iter().map(String::as_str).chain([&**command]).collect::<Vec<_>>().join(" ");
+                self.0.insert(*id, name.clone());
+                let facts = [operation.as_label(), effect.as_label()].into_iter();
+                let facts: Vec<&str> = facts.chain(mailboxes.iter().map(String::as_str)).collect();
+                format!("begun {name} {}", facts.join(" "))
+            }
+            Observation::CommandCompleted { id, completion, code, by, .. } => {
+                let code = code.as_ref().map(|code| format!(" [{code}]")).unwrap_or_default();
+                format!("completed {} {} {}{code}", self.name(*id), completion.as_label(), by.as_label())
+            }
+            Observation::StateChanged { from, to } => format!("state {} {}", from.as_label(), to.as_label()),
+            Observation::Authentication { user, mechanism, accepted } => {
+                let result = if *accepted { "accepted" } else { "refused" };
+                format!("authentication {mechanism} {} {result}", user.as_deref().unwrap_or("-"))
+            }
+            Observation::Retrieved { id, message, extent, octets } => {
+                let command = id.map_or("-", |id| self.name(id));
+                let numbers = [message.number, message.uid].map(|n| n.map_or("-".to_owned(), |n| n.to_string()));
+                let names = [&message.unique_id, &message.mailbox].map(|name| name.as_deref().unwrap_or("-"));
+                format!("retrieved {command} {} {} {} {octets}", numbers.join(" "), names.join(" "), extent.as_label())
+            }
+            Observation::Stored { id, octets } => format!("stored {} {octets}", self.name(*id)),
+            Observation::Decided { id, rule, action, enforced } => {
+                let force = if *enforced { "enforced" } else { "reported" };
+                format!("decided {} {rule} {action} {force}", self.name(*id))
+            }
+            Observation::Altered { to, why, removed, added } => {
+                format!("altered {} {} -{removed} +{added}", to.as_label(), why.as_label())
+            }
+            Observation::Violated(violation) => {
+                format!("violated {} {}", violation.side.as_label(), violation.kind.as_label())
+            }
+            Observation::Closed { reason, .. } => format!("closed {}", reason.as_label()),
+        }
+    }
+
+    fn name(&self, id: CommandId) -> &str {
+        self.0.get(&id).map_or("(never begun)", String::as_str)
+    }
+}
