@@ -20,6 +20,7 @@ async fn refused(identity: &Identity, tls: &str) -> Fault {
     client.write_all(b"a LOGIN user canary\r\n").await.unwrap();
     let told = line(&mut client).await;
     assert!(told.is_empty() || told.starts_with("* BYE "), "{told:?}");
+    drop(client);
     let (_, reason) = proxy.seen.ended().await;
     assert_eq!(reason, Some(CloseReason::UpstreamTls));
     assert_eq!(server.heard(), 0);

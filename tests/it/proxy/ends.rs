@@ -1,9 +1,12 @@
 //! Limits and ends: half-open handshakes, too many connections, servers that vanish, stops.
 
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use mailwarden::session::CloseReason;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinHandle;
 
 use super::rig::{PATIENCE, Proxy, Server, greet_and_noop, line, listener, noop, soon, upstream};
 
@@ -82,5 +85,54 @@ async fn a_stop_closes_idle_sessions_and_ends_the_proxy() {
     drop(client);
     soon(proxy.task).await.unwrap().unwrap();
     assert_eq!(proxy.seen.closed.lock().unwrap()[0].1, Some(CloseReason::Drain));
-    assert!(tokio::net::TcpStream::connect(address).await.is_err());
+    assert!(TcpStream::connect(address).await.is_err());
+}
+
+/// A server that greets, says half a response, and then does what the test wants.
+async fn half_a_response(then: impl FnOnce(TcpStream) + Send + 'static) -> (SocketAddr, JoinHandle<()>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let task = tokio::spawn(async move {
+        let (mut tcp, _) = listener.accept().await.unwrap();
+        tcp.write_all(b"* OK [CAPABILITY IMAP4rev1] ready\r\n").await.unwrap();
+        let mut asked = [0; 256];
+        assert!(tcp.read(&mut asked).await.unwrap() > 0);
+        tcp.write_all(b"* half a li").await.unwrap();
+        then(tcp);
+    });
+    (address, task)
+}
+
+#[tokio::test]
+async fn a_server_that_resets_the_connection_ends_the_session_and_says_so() {
+    let hang_up = |tcp: TcpStream| tcp.set_zero_linger().unwrap();
+    let (address, task) = half_a_response(hang_up).await;
+    let proxy = Proxy::start(&format!("{}{}", listener("tls = \"none\""), upstream(address, "tls = \"none\""))).await;
+    let mut client = proxy.connect().await;
+    line(&mut client).await;
+    client.write_all(b"a NOOP\r\n").await.unwrap();
+    let mut rest = Vec::new();
+    soon(client.read_to_end(&mut rest)).await.unwrap();
+    assert!(!rest.windows(4).any(|window| window == b"a OK"), "{rest:?}");
+    drop(client);
+    let (_, reason) = proxy.seen.ended().await;
+    assert_eq!(reason, Some(CloseReason::UpstreamReset));
+    task.await.unwrap();
+    proxy.stop().await;
+}
+
+#[tokio::test]
+async fn a_client_that_resets_its_connection_frees_the_server_at_once() {
+    let server = Server::start(None).await;
+    let proxy =
+        Proxy::start(&format!("{}{}", listener("tls = \"none\""), upstream(server.address, "tls = \"none\""))).await;
+    let mut client = proxy.connect().await;
+    greet_and_noop(&mut client).await;
+    client.set_zero_linger().unwrap();
+    let begun = Instant::now();
+    drop(client);
+    let (_, reason) = proxy.seen.ended().await;
+    assert_eq!(reason, Some(CloseReason::ClientReset));
+    assert!(begun.elapsed() < Duration::from_secs(1));
+    proxy.stop().await;
 }
