@@ -5,6 +5,7 @@ use std::sync::{Mutex, PoisonError};
 
 use super::spool::Spool;
 use super::{Closed, Layout, Printer, print};
+use crate::fault::Fault;
 use crate::session::Event;
 use crate::witness::{SessionInfo, Witness};
 
@@ -47,12 +48,20 @@ impl LivePrinter {
 }
 
 impl Witness for LivePrinter {
+    fn wants_transcript(&self) -> bool {
+        true
+    }
+
     fn opened(&self, info: &SessionInfo) {
         self.print(|printer| printer.session(info));
     }
 
     fn events(&self, info: &SessionInfo, events: &[Event]) {
         self.print(|printer| printer.session(info) + &printer.events(info.id, events));
+    }
+
+    fn upstream_failed(&self, info: &SessionInfo, fault: &Fault) {
+        self.print(|printer| printer.session(info) + &printer.fault(info.id, fault));
     }
 
     fn closed(&self, info: &SessionInfo, client_octets: u64, upstream_octets: u64) {

@@ -53,6 +53,10 @@ impl Recorder {
 }
 
 impl Witness for Recorder {
+    fn wants_transcript(&self) -> bool {
+        true
+    }
+
     fn opened(&self, info: &SessionInfo) {
         self.spool.push(self.news(info));
     }
