@@ -11,12 +11,13 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context, anyhow};
 use aws_lc_rs::digest;
 use rcgen::PublicKeyData;
 use rustls_pki_types::PrivateKeyDer;
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::tap::{asked_to_stop, preferred, quoted, shell_word};
@@ -24,8 +25,9 @@ use crate::config::Config;
 use crate::proxy;
 use crate::recording::{Layout, LivePrinter};
 use crate::sandbox::{Sandbox, SandboxSettings, SandboxTls};
+use crate::session::Event;
 use crate::tls::Pin;
-use crate::witness::Witness;
+use crate::witness::{SessionInfo, Witness};
 
 const USER: &str = "ann";
 /// Shown on the screen on purpose: it opens nothing but mail made up by this program.
@@ -79,7 +81,8 @@ impl Args {
             // nobody listens only if the demo is already ending
             let _ended = announce.send(Ports::of(bound));
         };
-        let witnesses: Vec<Arc<dyn Witness>> = vec![Arc::clone(&printer) as Arc<dyn Witness>];
+        let endings = Arc::new(Endings::default());
+        let witnesses: Vec<Arc<dyn Witness>> = vec![Arc::clone(&printer) as _, Arc::clone(&endings) as _];
         let service = Box::pin(proxy::run(config, witnesses, announce, shutdown.clone()));
         let play = async {
             let _end = shutdown.clone().drop_guard();
@@ -92,6 +95,8 @@ impl Args {
                 () = shutdown.cancelled() => return Ok(()),
             };
             played?;
+            // so that what comes now stands below the conversation
+            endings.reached(2).await;
             printer.say(&ports.summary(&ca, self.once));
             if !self.once {
                 tokio::select! {
@@ -135,6 +140,30 @@ impl Ports {
              \x20 curl --cacert {ca} -u {USER}:{PASSWORD} pop3s://localhost:{pop3}/5\n\
              \x20 curl http://{admin}/metrics\n"
         )
+    }
+}
+
+/// Counts the sessions that are over.
+#[derive(Debug, Default)]
+struct Endings(watch::Sender<usize>);
+
+impl Endings {
+    /// Waits until so many are over, but not for long.
+    async fn reached(&self, count: usize) {
+        let mut counter = self.0.subscribe();
+        let reached = counter.wait_for(|over| *over >= count);
+        // a transcript in another order is no reason to wait longer
+        let _late = tokio::time::timeout(Duration::from_secs(2), reached).await;
+    }
+}
+
+impl Witness for Endings {
+    fn opened(&self, _info: &SessionInfo) {}
+
+    fn events(&self, _info: &SessionInfo, _events: &[Event]) {}
+
+    fn closed(&self, _info: &SessionInfo, _client_octets: u64, _upstream_octets: u64) {
+        self.0.send_modify(|over| *over += 1);
     }
 }
 

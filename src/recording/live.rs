@@ -52,16 +52,16 @@ impl Witness for LivePrinter {
         true
     }
 
-    fn upstream_failed(&self, info: &SessionInfo, fault: &Fault) {
-        self.print(|printer| printer.session(info) + &printer.failed(info.id, fault));
-    }
-
     fn opened(&self, info: &SessionInfo) {
         self.print(|printer| printer.session(info));
     }
 
     fn events(&self, info: &SessionInfo, events: &[Event]) {
         self.print(|printer| printer.session(info) + &printer.events(info.id, events));
+    }
+
+    fn upstream_failed(&self, info: &SessionInfo, fault: &Fault) {
+        self.print(|printer| printer.session(info) + &printer.fault(info.id, fault));
     }
 
     fn closed(&self, info: &SessionInfo, client_octets: u64, upstream_octets: u64) {

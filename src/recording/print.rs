@@ -88,7 +88,8 @@ impl Printer {
         let mut out = String::new();
         let mut talk = self.talks.remove(&session).unwrap_or_default();
         self.talks.insert(session, Talk::default());
-        let remarks = talk.remarks(events);
+        let events = joined(events);
+        let remarks = talk.remarks(&events);
         for (at, event) in events.iter().enumerate() {
             talk.last = event.at;
             let remark = remarks.get(&at).map_or("", String::as_str);
@@ -117,13 +118,13 @@ impl Printer {
         out
     }
 
-    /// The server of this session could not be reached or is not trusted.
+    /// The server of a session could not be reached or is not trusted.
     #[must_use]
-    pub fn failed(&mut self, session: u64, fault: &Fault) -> String {
+    pub fn fault(&mut self, session: u64, fault: &Fault) -> String {
         let mut out = String::new();
         let at = self.talks.get(&session).map_or(Duration::ZERO, |talk| talk.last);
         self.entry(session, at, (" !", Ink::Alert), &fault.to_string(), "", &mut out);
-        self.entry(session, at, (" !", Ink::Alert), &fault.help, "", &mut out);
+        self.entry(session, at, ("", Ink::Plain), &fault.help, "", &mut out);
         out
     }
 
@@ -178,7 +179,7 @@ impl Talk {
                     self.running.entry(*id).or_default().name = name;
                 }
                 Observation::Said(said) => {
-                    if let Some(id) = said.id.filter(|_| is_answer(said.by)) {
+                    if let Some(id) = said.id.or_else(|| self.only_running()).filter(|_| is_answer(said.by)) {
                         self.running.entry(id).or_default().octets += said.octets;
                     }
                     if is_held(said.by)
@@ -208,6 +209,12 @@ impl Talk {
             }
         }
         remarks
+    }
+
+    /// The command that untagged data must belong to: the one that is running, if it is one.
+    fn only_running(&self) -> Option<CommandId> {
+        let mut running = self.running.keys();
+        running.next().copied().filter(|_| running.next().is_none())
     }
 
     /// What a fact that is not a line is shown as, if it is shown.
@@ -260,6 +267,31 @@ impl Talk {
             }
         }
     }
+}
+
+/// Puts a literal and what follows it on the line that announced it.
+fn joined(events: &[Event]) -> Vec<Event> {
+    let mut joined: Vec<Event> = Vec::with_capacity(events.len());
+    for event in events {
+        if let Observation::Said(next) = &event.what
+            && let Some(Event { what: Observation::Said(said), .. }) = joined.last_mut()
+            && said.by == next.by
+            && continues(&said.text, &next.text)
+        {
+            said.text.push(' ');
+            said.text.push_str(&next.text);
+            said.octets += next.octets;
+            said.id = said.id.or(next.id);
+        } else {
+            joined.push(event.clone());
+        }
+    }
+    joined
+}
+
+fn continues(text: &str, next: &str) -> bool {
+    let announces = text.ends_with('}') && next.starts_with("‹literal");
+    announces || (text.ends_with('›') && text.contains("} ‹literal"))
 }
 
 fn is_answer(by: Speaker) -> bool {
