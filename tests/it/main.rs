@@ -1,5 +1,7 @@
 //! The one integration-test binary: every test that needs more than a module.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on says so by panicking")]
+
 mod cli;
 mod config;
 mod journeys;

@@ -175,7 +175,8 @@ impl Imap {
         self.say_unshown(&octets, now, out);
         wipe(&mut octets);
         self.assembly = Assembly::default();
-        self.refuse(bare_answer(line), Tail::Literal(announcement), early, now, out);
+        let answer = Answer { masked: true, ..bare_answer(line) };
+        self.refuse(answer, Tail::Literal(announcement), early, now, out);
     }
 
     /// A command of too many octets or literals.
@@ -187,7 +188,7 @@ impl Imap {
         let detail = "The command is longer than this server takes";
         Self::violated(Side::Client, ViolationKind::LineTooLong, detail, now, out);
         self.count_error();
-        self.refuse(self.bad(&tag, detail), tail, early, now, out);
+        self.refuse(self.bad_unread(&tag, detail), tail, early, now, out);
     }
 
     /// The first part of a line that is longer than its limit.
@@ -204,7 +205,7 @@ impl Imap {
         wipe(&mut part);
         self.assembly = Assembly::default();
         self.count_error();
-        let answer = self.bad(&first, detail);
+        let answer = self.bad_unread(&first, detail);
         self.phase = Phase::Discard(Discard { answer: Some(Box::new(answer)), drained: 0 });
     }
 
@@ -233,7 +234,7 @@ impl Imap {
         wipe(&mut octets);
         self.count_error();
         let tag = malformed.tag.as_ref().map_or("*", |tag| tag.as_str());
-        self.refuse(self.bad(tag, malformed.reason.as_sentence()), tail, early, now, out);
+        self.refuse(self.bad_unread(tag, malformed.reason.as_sentence()), tail, early, now, out);
     }
 
     /// Gives `answer` once what belongs to the refused command has been thrown away (RFC 7888 §4). With a
@@ -284,6 +285,11 @@ impl Imap {
             answer.close = Some((CloseReason::ClientViolation, "Too many errors".into()));
         }
         answer
+    }
+
+    /// As [`bad`](Self::bad), for what was not read as a command: even its tag may be a secret.
+    fn bad_unread(&self, tag: &str, sentence: &str) -> Answer {
+        Answer { masked: true, ..self.bad(tag, sentence) }
     }
 
     pub(super) fn count_error(&mut self) {

@@ -117,8 +117,14 @@ impl Imap {
         let completing = Completing { completion: Completion::Ok, code: None, by: Answered::Proxy, begun: now };
         let line = format!("* ENABLED\r\n{} OK Nothing was enabled\r\n", command.tag);
         let speaker = Speaker::ProxyToClient;
-        let answer =
-            Answer { line: line.into(), speaker, completes: Some((id, completing)), starts_tls: false, close: None };
+        let answer = Answer {
+            line: line.into(),
+            speaker,
+            masked: false,
+            completes: Some((id, completing)),
+            starts_tls: false,
+            close: None,
+        };
         self.phase = Phase::Answer(Box::new(answer));
         self.try_answer(now, out);
     }
@@ -129,7 +135,7 @@ impl Imap {
         let _permit: Permit = Policy::own();
         if let Some(tag) = tag {
             let id = self.next_id();
-            let (tag, kind) = (tag.clone(), Kind::Plain);
+            let (tag, kind) = (tag.clone(), Kind::Raw);
             self.pending.push_back(Pending { complete: true, ..Pending::new(tag, id, now, kind) });
         }
         out.send(Side::Upstream, octets.freeze());

@@ -40,6 +40,7 @@ impl Refusal {
         Answer {
             line: line.into(),
             speaker: Speaker::ProxyToClient,
+            masked: false,
             completes: Some((id, completing)),
             starts_tls: false,
             close: None,

@@ -211,6 +211,15 @@ impl Imap {
         }
     }
 
+    /// Reports a line whose tag is not shown.
+    fn say_masked(&self, by: Speaker, id: Option<CommandId>, line: &[u8], now: Instant, out: &mut Outbox) {
+        if self.setup.terms.transcript {
+            let rest = line.iter().position(|octet| *octet == b' ').and_then(|at| line.get(at..)).unwrap_or_default();
+            let tag = if line.starts_with(b"* ") { "*" } else { "‹tag›" };
+            self.say_text(by, id, format!("{tag}{}", legible(rest)), line.len() as u64, now, out);
+        }
+    }
+
     /// Reports a text that stands for octets which are not shown.
     fn say_text(&self, by: Speaker, id: Option<CommandId>, text: String, octets: u64, now: Instant, out: &mut Outbox) {
         if self.setup.terms.transcript {
@@ -359,5 +368,6 @@ fn secret(octets: Vec<u8>) -> Bytes {
 
 /// An answer of the proxy that completes no command.
 fn bare_answer(line: String) -> Answer {
-    Answer { line: line.into(), speaker: Speaker::ProxyToClient, completes: None, starts_tls: false, close: None }
+    let speaker = Speaker::ProxyToClient;
+    Answer { line: line.into(), speaker, masked: false, completes: None, starts_tls: false, close: None }
 }

@@ -70,6 +70,8 @@ pub(super) struct Answer {
     pub(super) line: Bytes,
     /// Whose words they are.
     pub(super) speaker: Speaker,
+    /// Its tag was not read as part of a command: it may be a password, and is not shown.
+    pub(super) masked: bool,
     /// The command it completes, with who answers and when it began; none for lines that were no command.
     pub(super) completes: Option<(CommandId, Completing)>,
     /// TLS starts on the client's side behind it.
@@ -209,6 +211,8 @@ impl Pending {
 pub(super) enum Kind {
     /// Nothing.
     Plain,
+    /// Nothing, and its tag is not shown: it stood before something that is no command.
+    Raw,
     /// OK authenticates.
     Authenticate { user: Option<String>, mechanism: Cow<'static, str> },
     /// OK selects, anything else leaves nothing selected (RFC 9051 §6.3.2).

@@ -91,7 +91,11 @@ impl Imap {
     pub(super) fn give(&mut self, answer: Answer, now: Instant, out: &mut Outbox) {
         let id = answer.completes.as_ref().map(|(id, _)| *id);
         if !answer.line.is_empty() {
-            self.say(answer.speaker, id, &answer.line, now, out);
+            if answer.masked {
+                self.say_masked(answer.speaker, id, &answer.line, now, out);
+            } else {
+                self.say(answer.speaker, id, &answer.line, now, out);
+            }
             self.local.push_back(answer.line);
             self.flush_local(out);
         }

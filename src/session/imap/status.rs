@@ -34,7 +34,8 @@ impl Imap {
                 return self.upstream_slip(ViolationKind::Unsolicited, detail, now, out);
             }
             Self::violated(Side::Upstream, ViolationKind::Unsolicited, detail, now, out);
-            return self.pass_status(line, status, None, whole, now, out);
+            self.say_masked(Speaker::Upstream, None, line, now, out);
+            return Fate::Pass;
         };
         if !matches!(status.word, StatusWord::Ok | StatusWord::No | StatusWord::Bad) {
             return self.upstream_slip(ViolationKind::Framing, "A tagged BYE or PREAUTH", now, out);
@@ -47,7 +48,12 @@ impl Imap {
             return self.own_answered(line, now, out);
         }
         let id = pending.id;
-        let fate = self.pass_status(line, status, Some(id), whole, now, out);
+        let fate = if matches!(pending.kind, Kind::Raw) {
+            self.say_masked(Speaker::Upstream, Some(id), line, now, out);
+            Fate::Pass
+        } else {
+            self.pass_status(line, status, Some(id), whole, now, out)
+        };
         self.completed(pending, status, now, out);
         fate
     }
@@ -114,6 +120,7 @@ impl Imap {
         Some(Answer {
             line,
             speaker: Speaker::Upstream,
+            masked: false,
             completes: Some((id, completing)),
             starts_tls: false,
             close: None,
@@ -224,8 +231,14 @@ impl Imap {
                 self.change_state(State::Logout, now, out);
                 out.close(now, CloseReason::Logout, "The client logged out");
             }
-            Kind::Append | Kind::Enable { .. } | Kind::Fetch | Kind::Leave | Kind::Logout | Kind::Own | Kind::Plain => {
-            }
+            Kind::Append
+            | Kind::Enable { .. }
+            | Kind::Fetch
+            | Kind::Leave
+            | Kind::Logout
+            | Kind::Own
+            | Kind::Plain
+            | Kind::Raw => {}
         }
     }
 
