@@ -77,7 +77,7 @@ impl Daemon {
     /// Waits until every port takes connections. False when the program ended first.
     pub(crate) fn listens(&mut self, ports: &[u16]) -> bool {
         let end = Instant::now() + Duration::from_secs(20);
-        ports.iter().all(|port| {
+        let all_open = ports.iter().all(|port| {
             let address = SocketAddr::from((Ipv4Addr::LOCALHOST, *port));
             while TcpStream::connect(address).is_err() {
                 if self.child.try_wait().unwrap().is_some() || Instant::now() > end {
@@ -86,7 +86,9 @@ impl Daemon {
                 thread::sleep(Duration::from_millis(10));
             }
             true
-        })
+        });
+        // A port may be open because a stranger took it first; then the program has ended.
+        all_open && self.child.try_wait().unwrap().is_none()
     }
 }
 
