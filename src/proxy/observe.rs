@@ -60,6 +60,7 @@ impl Summary {
                     client = %info.client,
                     side = violation.side.as_label(),
                     kind = violation.kind.as_label(),
+                    code = violation.kind.code(),
                     detail = %violation.detail,
                     "protocol violation"
                 );

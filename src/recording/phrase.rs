@@ -78,7 +78,8 @@ pub(super) fn alteration(why: Alteration) -> &'static str {
 }
 
 pub(super) fn violation(violation: &Violation) -> String {
-    format!("{} by the {}: {}", violation.kind.as_label(), side(violation.side), violation.detail)
+    let (kind, code) = (violation.kind.as_label(), violation.kind.code());
+    format!("{kind} by the {}: {} ({code})", side(violation.side), violation.detail)
 }
 
 /// `message 7 (UID 12) of INBOX`.

@@ -338,6 +338,32 @@ labelled! {
     }
 }
 
+impl ViolationKind {
+    /// The code under which `docs/errors.md` explains it.
+    #[must_use]
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::LineTooLong => "MW-3001",
+            Self::BareLineEnd => "MW-3002",
+            Self::Nul => "MW-3003",
+            Self::Literal => "MW-3004",
+            Self::LiteralTooLarge => "MW-3005",
+            Self::Early => "MW-3006",
+            Self::Syntax => "MW-3007",
+            Self::UnknownCommand => "MW-3008",
+            Self::State => "MW-3009",
+            Self::ClearLogin => "MW-3010",
+            Self::Sasl => "MW-3011",
+            Self::Unsolicited => "MW-3012",
+            Self::TooSoon => "MW-3013",
+            Self::Framing => "MW-3014",
+            Self::Injection => "MW-3015",
+            Self::Greeting => "MW-3016",
+            Self::TooManyErrors => "MW-3017",
+        }
+    }
+}
+
 labelled! {
     /// Why a session ended. Log field, metric label and farewell come from it.
     CloseReason {

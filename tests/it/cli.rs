@@ -10,6 +10,7 @@ use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 
 use mailwarden::config::{Code, Config, Loaded};
+use mailwarden::session::ViolationKind;
 
 const EXAMPLE: &str = include_str!("../../examples/mailwarden.toml");
 const MANUAL: &str = include_str!("../../docs/configuration.md");
@@ -388,4 +389,20 @@ fn every_code_is_in_the_manual_with_its_severity() {
         .map(|code| format!("{}` {}", &code.as_str()[4..], format!("{:?}", code.severity()).to_lowercase()))
         .collect();
     assert_eq!(rows, codes);
+}
+
+#[test]
+fn every_protocol_violation_is_in_the_manual_under_its_code() {
+    let rows: Vec<&str> =
+        ERRORS.lines().filter_map(|line| line.strip_prefix("| `")?.split_once('`')).map(|(code, _)| code).collect();
+    let rows: Vec<&str> = rows.into_iter().filter(|code| code.starts_with("MW-3")).collect();
+    let codes: Vec<&str> = ViolationKind::ALL.iter().map(|kind| kind.code()).collect();
+    assert_eq!(rows, codes);
+}
+
+#[test]
+fn every_fault_of_tls_is_in_the_manual_under_its_code() {
+    for code in mailwarden::fault::Code::ALL {
+        assert!(ERRORS.contains(&format!("| `{code}` |")), "{code} is not in docs/errors.md");
+    }
 }
