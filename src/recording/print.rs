@@ -89,7 +89,7 @@ impl Printer {
     pub fn events(&mut self, session: u64, events: &[Event]) -> String {
         let mut out = String::new();
         // a recording does not keep which moments were reported together, and must print the same
-        for moment in events.chunk_by(|one, next| one.at == next.at) {
+        for moment in events.chunk_by(|one, next| one.at.as_micros() == next.at.as_micros()) {
             self.moment(session, moment, &mut out);
         }
         out
