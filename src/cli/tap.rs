@@ -372,7 +372,7 @@ mod tests {
     #[test]
     fn makes_a_configuration_that_is_understood() {
         let lines = [
-            "a.example --authority /tmp/a\"b --roots r.pem",
+            "a.example --authority /srv/a\"b --roots r.pem",
             "a.example:143 --client-tls none --listen 127.0.0.1:0",
             "a.example --pin sha256/AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=",
         ];
