@@ -18,20 +18,10 @@ pub enum LogFormat {
     Json,
 }
 
-/// What a person is looking at while the log runs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum LogSubject {
-    /// The log.
-    Log,
-    /// The conversation on standard output, which tells all that the log would.
-    Conversation,
-}
-
 impl Globals {
     /// Starts logging; `RUST_LOG`, where it is set, decides which lines.
-    pub(super) fn start_logging(&self, subject: LogSubject) {
+    pub fn start_logging(&self) {
         let default = match (self.quiet, self.verbose) {
-            (false, 0) if subject == LogSubject::Conversation => "error",
             (true, _) => "warn",
             (false, 0) => "info",
             (false, 1) => "info,mailwarden=debug",

@@ -19,8 +19,6 @@ use std::process::ExitCode;
 
 use clap::{ArgAction, Args, Parser, Subcommand};
 
-use logging::LogSubject;
-
 pub use logging::LogFormat;
 pub use terminal::{ColorChoice, is_broken_pipe, report};
 
@@ -88,15 +86,6 @@ enum Command {
 }
 
 impl Cli {
-    /// Starts logging, as much of it as suits the subcommand.
-    pub fn start_logging(&self) {
-        let subject = match self.command {
-            Command::Demo(_) | Command::Tap(_) | Command::Show(_) => LogSubject::Conversation,
-            Command::Run(_) | Command::Check(_) | Command::Ca(_) => LogSubject::Log,
-        };
-        self.globals.start_logging(subject);
-    }
-
     /// Runs the subcommand.
     pub async fn execute(self) -> anyhow::Result<ExitCode> {
         let globals = &self.globals;
