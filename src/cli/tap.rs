@@ -35,25 +35,25 @@ pub(super) struct Args {
     /// imap or pop3 [default: by the port, else imap]
     #[arg(long, value_enum, hide_possible_values = true)]
     protocol: Option<Protocol>,
-    /// Where the mail program connects [default: 127.0.0.1, port 1993 or alike]
+    /// Where to listen [default: 127.0.0.1:1993 or so]
     #[arg(long, value_name = "ADDR:PORT")]
     listen: Option<SocketAddr>,
     /// Write the conversation to a new file, too
     #[arg(long, value_name = "FILE")]
     record: Option<PathBuf>,
-    /// Trust these authorities (PEM) for the server, not the system's
+    /// Trust these authorities (PEM) for the server
     #[arg(long, value_name = "FILE")]
     roots: Option<PathBuf>,
     /// Trust exactly this public key of the server
     #[arg(long, value_name = "sha256/…")]
     pin: Option<String>,
-    /// implicit, starttls or none [default: by the port, else implicit]
+    /// implicit, starttls or none [default: by the port]
     #[arg(long, value_enum, value_name = "TLS", hide_possible_values = true)]
     upstream_tls: Option<Tls>,
     /// implicit, starttls or none
     #[arg(long, value_enum, value_name = "TLS", default_value_t = Tls::Implicit, hide_possible_values = true)]
     client_tls: Tls,
-    /// Where the local authority is kept [default: in ~/.local/state]
+    /// Where the local authority is [~/.local/state/…]
     #[arg(long, value_name = "DIR")]
     authority: Option<PathBuf>,
 }
@@ -372,7 +372,7 @@ mod tests {
     #[test]
     fn makes_a_configuration_that_is_understood() {
         let lines = [
-            "a.example --authority /tmp/a\"b --roots r.pem",
+            "a.example --authority /srv/a\"b --roots r.pem",
             "a.example:143 --client-tls none --listen 127.0.0.1:0",
             "a.example --pin sha256/AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=",
         ];

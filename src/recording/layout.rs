@@ -3,6 +3,8 @@
 use std::io::IsTerminal;
 use std::time::Duration;
 
+use super::phrase;
+
 /// How a transcript is laid out.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Layout {
@@ -57,7 +59,7 @@ impl Layout {
 
     pub(super) fn entry(self, entry: &Entry<'_>, out: &mut String) {
         let session = entry.session.map(|id| format!("#{id} ")).unwrap_or_default();
-        let millis = format!("{:>9.1}", entry.at.as_secs_f64() * 1000.0);
+        let millis = format!("{:>9.1}", phrase::millis(entry.at));
         let indent = millis.len() + 2 + session.len() + 4;
         let text = printable(entry.text);
         let columns = self.width.map(|width| width.max(NARROWEST).saturating_sub(indent + 1));

@@ -5,9 +5,16 @@ use std::time::Duration;
 use crate::session::{Alteration, Answered, Completion, Extent, MessageRef, Violation};
 use crate::wire::Side;
 
+/// Milliseconds. A recording keeps whole microseconds, and must print the same as was printed live, so only
+/// these count.
+pub(super) fn millis(time: Duration) -> f64 {
+    let micros = u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
+    Duration::from_micros(micros).as_secs_f64() * 1000.0
+}
+
 /// `0.4 ms`, `37 ms`, `1.24 s`.
 pub(super) fn latency(time: Duration) -> String {
-    let millis = time.as_secs_f64() * 1000.0;
+    let millis = millis(time);
     match millis {
         ..10.0 => format!("{millis:.1} ms"),
         ..1000.0 => format!("{millis:.0} ms"),

@@ -43,6 +43,8 @@ struct Running {
     name: String,
     /// Octets of its answers.
     octets: u64,
+    /// Whether its completion was seen.
+    answered: bool,
 }
 
 impl Printer {
@@ -81,11 +83,19 @@ impl Printer {
         out
     }
 
-    /// A session reported these, at one time. Handing over together what was reported together lets a line
-    /// be shown with its outcome.
+    /// A session reported these. Lines are shown with their outcome where both were reported at one moment,
+    /// so hand over together what was reported together.
     #[must_use]
     pub fn events(&mut self, session: u64, events: &[Event]) -> String {
         let mut out = String::new();
+        // a recording does not keep which moments were reported together, and must print the same
+        for moment in events.chunk_by(|one, next| one.at.as_micros() == next.at.as_micros()) {
+            self.moment(session, moment, &mut out);
+        }
+        out
+    }
+
+    fn moment(&mut self, session: u64, events: &[Event], out: &mut String) {
         let mut talk = self.talks.remove(&session).unwrap_or_default();
         self.talks.insert(session, Talk::default());
         let events = joined(events);
@@ -94,13 +104,12 @@ impl Printer {
             talk.last = event.at;
             let remark = remarks.get(&at).map_or("", String::as_str);
             if let Observation::Said(said) = &event.what {
-                self.said(session, event.at, said, remark, &mut out);
+                self.said(session, event.at, said, remark, out);
             } else if let Some((mark, ink, text)) = talk.sentence(&event.what, remark) {
-                self.entry(session, event.at, (mark, ink), &text, "", &mut out);
+                self.entry(session, event.at, (mark, ink), &text, "", out);
             }
         }
         self.talks.insert(session, talk);
-        out
     }
 
     /// A session is over.
@@ -189,7 +198,9 @@ impl Talk {
                     }
                 }
                 Observation::CommandCompleted { id, completion, latency, .. } => {
-                    let octets = self.running.get(id).map_or(0, |running| running.octets);
+                    let running = self.running.entry(*id).or_default();
+                    running.answered = true;
+                    let octets = running.octets;
                     let outcome = phrase::completion(*completion);
                     let latency = phrase::latency(*latency);
                     let size = if octets > 0 { phrase::octets(octets) } else { String::new() };
@@ -213,8 +224,8 @@ impl Talk {
 
     /// The command that untagged data must belong to: the one that is running, if it is one.
     fn only_running(&self) -> Option<CommandId> {
-        let mut running = self.running.keys();
-        running.next().copied().filter(|_| running.next().is_none())
+        let mut open = self.running.iter().filter(|(_, running)| !running.answered).map(|(id, _)| *id);
+        open.next().filter(|_| open.next().is_none())
     }
 
     /// What a fact that is not a line is shown as, if it is shown.

@@ -316,3 +316,23 @@ fn says_where_and_why_a_recording_cannot_be_read() {
     let errors: Vec<String> = table.iter().map(|text| read(text).unwrap_err().to_string()).collect();
     insta::assert_snapshot!(errors.join("\n"));
 }
+
+#[test]
+fn the_manual_knows_every_word_of_the_format() {
+    let manual = include_str!("../../docs/recording.md");
+    let words = [
+        Operation::ALL.iter().map(|word| word.as_label()).collect::<Vec<_>>(),
+        Effect::ALL.iter().map(|word| word.as_label()).collect(),
+        Alteration::ALL.iter().map(|word| word.as_label()).collect(),
+        ViolationKind::ALL.iter().map(|word| word.as_label()).collect(),
+        CloseReason::ALL.iter().map(|word| word.as_label()).collect(),
+        Speaker::ALL.iter().map(|word| word.as_label()).collect(),
+        Completion::ALL.iter().map(|word| word.as_label()).collect(),
+        Answered::ALL.iter().map(|word| word.as_label()).collect(),
+        State::ALL.iter().map(|word| word.as_label()).collect(),
+        Extent::ALL.iter().map(|word| word.as_label()).collect(),
+    ];
+    for word in words.concat() {
+        assert!(manual.contains(&format!("`{word}`")), "`{word}` is missing in docs/recording.md");
+    }
+}

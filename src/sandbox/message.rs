@@ -83,9 +83,10 @@ fn newsletter() -> Message {
 }
 
 fn thread(number: i64, subject: &str, body: &str) -> Message {
-    let from = ["Ben <ben@example.org>", "\"Clara, née Ost\" <clara@example.org>", "Ann <ann@example.org>"];
+    let from =
+        ["Ben <ben@example.org>", "=?utf-8?q?Clara=2C_n=C3=A9e_Ost?= <clara@example.org>", "Ann <ann@example.org>"];
     let from = from.into_iter().cycle().nth(usize::try_from(number).unwrap_or_default()).unwrap_or_default();
-    let mut text = header(5 + number, &from.replace('é', "=?utf-8?q?=C3=A9?="), subject);
+    let mut text = header(5 + number, from, subject);
     if (1..10).contains(&number) {
         let parent = message_id(4 + number);
         let _infallible = write!(text, "In-Reply-To: {parent}\r\nReferences: {parent}\r\n");
