@@ -4,7 +4,7 @@
 //! in which no server can read them differently (`client`, `judge`, `send`); message literals stream
 //! (`append`); authentication exchanges and IDLE have lines that are no commands (`exchange`). The
 //! server's octets are paired with what is outstanding and pass in runs (`server`). It must never
-//! forward an octet of a command before [`judge`] has made a permit for it, and never hold more than
+//! forward an octet of a command before `judge` has made a permit for it, and never hold more than
 //! the limits say.
 
 mod append;
