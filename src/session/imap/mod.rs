@@ -18,6 +18,7 @@ mod script;
 mod send;
 mod server;
 mod status;
+mod view;
 
 use std::borrow::Cow;
 use std::collections::VecDeque;
