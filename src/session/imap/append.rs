@@ -7,8 +7,9 @@ use bytes::{Bytes, BytesMut};
 
 use super::phase::{Answer, Body, Phase};
 use super::server::Fate;
+use super::status::code_numbers;
 use super::{Imap, Stray, send, wipe};
-use crate::session::{CommandId, Observation, Outbox, Speaker, ViolationKind};
+use crate::session::{CommandId, MessageRef, Observation, Outbox, Speaker, ViolationKind};
 use crate::wire::Side;
 use crate::wire::imap::{Announcement, AppendMore, Stop, Tail, parse_append_more};
 
@@ -144,10 +145,25 @@ impl Imap {
         self.refuse(answer, Tail::Literal(announced), early, now, out);
     }
 
-    /// Reports the messages that an answered APPEND stored.
-    pub(super) fn report_stored(id: CommandId, stored: &[u64], now: Instant, out: &mut Outbox) {
+    /// Reports the messages that an answered APPEND stored; `code` may be APPENDUID, which tells the UID of
+    /// a single message (RFC 4315 §3; of several it tells a set, which is not taken apart).
+    pub(super) fn report_stored(
+        id: CommandId,
+        stored: &[u64],
+        mailbox: Option<&str>,
+        code: Option<&[u8]>,
+        now: Instant,
+        out: &mut Outbox,
+    ) {
+        let numbers = code.map(|code| code_numbers(code, b"APPENDUID ")).unwrap_or_default();
+        let (uid_validity, uid) = match numbers[..] {
+            [uid_validity, uid] => (Some(uid_validity), Some(uid)),
+            _ => (None, None),
+        };
         for octets in stored {
-            out.observe(now, Observation::Stored { id, octets: *octets });
+            let message =
+                MessageRef { uid, uid_validity, mailbox: mailbox.map(str::to_owned), ..MessageRef::default() };
+            out.observe(now, Observation::Stored { id, octets: *octets, message });
         }
     }
 

@@ -101,7 +101,7 @@ impl Imap {
                 let several = command.verb() == "APPEND";
                 let body = Body::announced(&message.announced, message.enclosure, several);
                 let runs = Runs { left: encoded.left, then: Then::Body(body) };
-                let kind = Kind::Append;
+                let kind = Kind::Append { mailbox: command.mailboxes.last().cloned() };
                 // while its literal is open nothing else is sent anyway
                 let prepared = Prepared { tag: command.tag, id, begun: now, kind, barrier: false, runs };
                 self.launch(Box::new(prepared), permit, out);

@@ -28,6 +28,7 @@ use bytes::{Bytes, BytesMut};
 
 use self::phase::{Answer, FIRST, Greeting, Idle, Kind, Pending, Phase};
 use self::server::Responses;
+use self::view::View;
 use super::legible::legible;
 use super::{
     CloseReason, CommandId, Inboxes, Observation, Outbox, Posture, Said, Session, Setup, Speaker, State, TlsMode,
@@ -45,6 +46,8 @@ pub struct Imap {
     state: State,
     selected: Option<String>,
     user: Option<String>,
+    /// What is known of the selected mailbox's messages.
+    view: View,
     /// How the client writes mailbox names.
     names: Names,
     client_tls: bool,
@@ -113,6 +116,7 @@ impl Imap {
             state: FIRST,
             selected: None,
             user: None,
+            view: View::default(),
             names: Names::default(),
             client_tls: implicit(setup.terms.client_tls),
             upstream_tls: implicit(setup.terms.upstream_tls),
@@ -165,6 +169,7 @@ impl Imap {
         }
         if to != State::Selected {
             self.selected = None;
+            self.view = View::default();
         }
     }
 

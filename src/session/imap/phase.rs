@@ -224,7 +224,7 @@ pub(super) enum Kind {
     /// Its untagged answers carry messages.
     Fetch,
     /// APPEND, REPLACE.
-    Append,
+    Append { mailbox: Option<String> },
     /// ENABLE: names may be UTF-8 afterwards.
     Enable { utf8: bool },
     /// The proxy's own command; its answer is not the client's.

@@ -6,6 +6,7 @@ use std::time::Instant;
 use bytes::{Bytes, BytesMut};
 
 use super::phase::{Answer, Body, Idle, Kind, Pending, Phase, Prepared, Runs, Then};
+use super::view::View;
 use super::{Imap, Step, secret};
 use crate::policy::Permit;
 use crate::session::{Alteration, CommandId, Completion, Observation, Outbox, Speaker};
@@ -36,6 +37,10 @@ impl Imap {
         }
         let Phase::Hold(prepared) = std::mem::replace(&mut self.phase, Phase::Command) else { return Step::Stalled };
         let Prepared { tag, id, begun, kind, barrier, runs } = *prepared;
+        if matches!(kind, Kind::Select { .. }) {
+            // what comes from now on is told of the new mailbox
+            self.view = View::default();
+        }
         self.pending.push_back(Pending { barrier, ..Pending::new(tag, id, begun, kind) });
         self.next_run(runs, out);
         Step::Advanced

@@ -10,11 +10,15 @@ use bytes::{Buf, Bytes, BytesMut};
 
 use super::phase::{Idle, Phase};
 use super::{Imap, Step};
+use crate::session::legible::legible;
 use crate::session::{Alteration, Extent, MessageRef, Observation, Outbox, Speaker, ViolationKind};
 use crate::wire::Side;
 use crate::wire::imap::{
     Announcement, DataKind, FetchScanner, FetchSummary, Framer, Piece, ResponseHead, StatusWord, Tail, response_head,
 };
+
+/// Octets of a VANISHED set that are told.
+const LONGEST_SET: usize = 1000;
 
 /// Where the server's direction stands.
 #[derive(Debug, Default)]
@@ -270,8 +274,14 @@ impl Imap {
                 from = body;
             }
             // what the mailbox left behind says is not for a client that has left it
-            DataKind::Mailbox => data.drop = matches!(self.phase, Phase::Detach(_)),
-            DataKind::Enabled | DataKind::Other => {}
+            DataKind::Size | DataKind::Expunge { .. } | DataKind::Vanished { .. }
+                if matches!(self.phase, Phase::Detach(_)) =>
+            {
+                data.drop = true;
+            }
+            DataKind::Expunge { number } => self.expunged(number, now, out),
+            DataKind::Vanished { set } => self.vanished(line.get(set..).unwrap_or_default(), now, out),
+            DataKind::Size | DataKind::Enabled | DataKind::Other => {}
         }
         self.responses.progress = Progress::Data(data);
         match end {
@@ -377,12 +387,40 @@ impl Imap {
 
     fn report_retrieved(&mut self, fetch: Fetch, now: Instant, out: &mut Outbox) {
         let FetchSummary { uid, items } = fetch.scanner.finish();
+        if let Some(uid) = uid.filter(|_| !fetch.uid) {
+            self.view.learn(fetch.number, uid);
+        }
         let id = self.fetching();
         for (item, octets) in items {
+            let uid = uid.or_else(|| self.view.uid_of(fetch.number));
             let (number, uid) = if fetch.uid { (None, Some(fetch.number)) } else { (Some(fetch.number), uid) };
-            let message = MessageRef { number, uid, unique_id: None, mailbox: self.selected.clone() };
+            let message = self.message(number, uid);
             out.observe(now, Observation::Retrieved { id, message, extent: extent_of(&item), octets });
         }
+    }
+
+    /// A message of the selected mailbox.
+    fn message(&self, number: Option<u32>, uid: Option<u32>) -> MessageRef {
+        let (uid_validity, mailbox) = (self.view.uid_validity(), self.selected.clone());
+        MessageRef { number, uid, uid_validity, unique_id: None, mailbox }
+    }
+
+    fn expunged(&mut self, number: u32, now: Instant, out: &mut Outbox) {
+        let uid = self.view.expunge(number);
+        let message = self.message(Some(number), uid);
+        out.observe(now, Observation::Expunged { message });
+    }
+
+    /// `VANISHED`: with `(EARLIER)` they were never part of this view (RFC 7162 §3.2.10.1).
+    fn vanished(&mut self, set: &[u8], now: Instant, out: &mut Outbox) {
+        let set = set.strip_suffix(b"\r\n").unwrap_or(set);
+        let uids = set.strip_prefix(b"(EARLIER) ").unwrap_or(set);
+        if uids.len() == set.len() {
+            self.view.vanish_set(uids);
+        }
+        let uids = legible(uids.get(..LONGEST_SET).unwrap_or(uids));
+        let (mailbox, uid_validity) = (self.selected.clone(), self.view.uid_validity());
+        out.observe(now, Observation::Vanished { mailbox, uid_validity, uids });
     }
 
     /// The server sent what the grammar does not allow: the end in posture enforce, unread from here on in

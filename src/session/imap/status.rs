@@ -6,6 +6,7 @@ use bytes::Bytes;
 
 use super::phase::{Answer, Completing, Discard, Idle, Kind, Pending, Phase, Sasl};
 use super::server::Fate;
+use super::view::View;
 use super::{Imap, Stray};
 use crate::session::{
     Alteration, Answered, CloseReason, CommandId, Completion, Observation, Outbox, Posture, Speaker, State, TlsMode,
@@ -225,13 +226,15 @@ impl Imap {
             Kind::Select { .. } => self.change_state(State::Authenticated, now, out),
             Kind::Leave if ok => self.change_state(State::Authenticated, now, out),
             Kind::Enable { utf8: true } if ok => self.names = Names::Utf8,
-            Kind::Append if ok => Self::report_stored(id, &stored, now, out),
+            Kind::Append { mailbox } if ok => {
+                Self::report_stored(id, &stored, mailbox.as_deref(), status.code, now, out);
+            }
             Kind::Logout if ok => {
                 self.phase = Phase::Closed;
                 self.change_state(State::Logout, now, out);
                 out.close(now, CloseReason::Logout, "The client logged out");
             }
-            Kind::Append
+            Kind::Append { .. }
             | Kind::Enable { .. }
             | Kind::Fetch
             | Kind::Leave
@@ -260,6 +263,7 @@ impl Imap {
         if !whole {
             self.cut_rest();
         }
+        self.learn_from_code(status);
         match self.rewritten(line, status, whole, now, out) {
             None => {
                 self.say(Speaker::Upstream, id, line, now, out);
@@ -270,6 +274,17 @@ impl Imap {
                 self.say(Speaker::ProxyToClient, id, &octets, now, out);
                 Fate::Replace(octets.into())
             }
+        }
+    }
+
+    /// Codes that say which messages the view is about.
+    fn learn_from_code(&mut self, status: &StatusLine<'_>) {
+        let Some(code) = status.code else { return };
+        if code.eq_ignore_ascii_case(b"CLOSED") {
+            // the end of what is told of the mailbox before (RFC 9051 §7.1)
+            self.view = View::default();
+        } else if let [value] = code_numbers(code, b"UIDVALIDITY ")[..] {
+            self.view.set_uid_validity(value);
         }
     }
 
@@ -387,6 +402,16 @@ impl Imap {
         };
         mechanism && command.needs.iter().all(offered)
     }
+}
+
+/// The numbers of a code with this name; none if it is another or has something else.
+pub(super) fn code_numbers(code: &[u8], name: &[u8]) -> Vec<u32> {
+    let Some((start, rest)) = code.split_at_checked(name.len()) else { return Vec::new() };
+    if !start.eq_ignore_ascii_case(name) {
+        return Vec::new();
+    }
+    let number = |digits: &[u8]| std::str::from_utf8(digits).ok()?.parse().ok();
+    rest.split(|octet| *octet == b' ').map(number).collect::<Option<_>>().unwrap_or_default()
 }
 
 enum CodeKind<'a> {

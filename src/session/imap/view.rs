@@ -10,6 +10,9 @@
 /// The most runs that are kept, 12 octets each.
 const MOST_RUNS: usize = 1024;
 
+/// The most UIDs of one response that are taken out one by one.
+const MOST_VANISHED: u32 = 4096;
+
 /// The view of one selected mailbox.
 #[derive(Debug, Default)]
 pub(super) struct View {
@@ -124,10 +127,33 @@ impl View {
     pub(super) fn vanish(&mut self, uid: u32) -> Option<u32> {
         let number = self.number_of(uid);
         match number {
-            Some(number) => drop(self.expunge(number)),
+            Some(number) => {
+                self.expunge(number);
+            }
             None => self.runs.clear(),
         }
         number
+    }
+
+    /// The set of a `VANISHED`: ranges of UIDs. A set of more than [`MOST_VANISHED`] is not followed one by
+    /// one: what is known is forgotten.
+    pub(super) fn vanish_set(&mut self, set: &[u8]) {
+        let mut budget = MOST_VANISHED;
+        for part in set.split(|octet| *octet == b',') {
+            let mut ends = part.split(|octet| *octet == b':').map(number);
+            let (first, last) = (ends.next().flatten(), ends.next());
+            let (Some(first), Some(last)) = (first, last.unwrap_or(first)) else {
+                return self.runs.clear();
+            };
+            let (first, last) = (first.min(last), first.max(last));
+            if last - first >= budget {
+                return self.runs.clear();
+            }
+            budget -= last - first + 1;
+            for uid in first..=last {
+                self.vanish(uid);
+            }
+        }
     }
 
     /// Takes one message out of a run; what is left of it keeps its place.
@@ -155,9 +181,13 @@ impl View {
     }
 }
 
+fn number(digits: &[u8]) -> Option<u32> {
+    std::str::from_utf8(digits).ok()?.parse().ok()
+}
+
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
+    use std::collections::BTreeSet;
 
     use proptest::prelude::*;
 
@@ -166,14 +196,18 @@ mod tests {
     #[test]
     fn a_mailbox_fetched_in_order_is_one_run() {
         let mut view = View::default();
-        (1..=100_000).for_each(|number| view.learn(number, number + 7));
+        for number in 1..=100_000 {
+            view.learn(number, number + 7);
+        }
         assert_eq!(view.runs, [Run { number: 1, uid: 8, len: 100_000 }]);
     }
 
     #[test]
     fn forgets_rather_than_grows() {
         let mut view = View::default();
-        (1..=100_000).for_each(|number| view.learn(number, number * 2));
+        for number in 1..=100_000 {
+            view.learn(number, number * 2);
+        }
         assert!(view.runs.len() <= MOST_RUNS);
         assert_eq!((view.uid_of(100_000), view.uid_of(1)), (Some(200_000), None));
     }
@@ -195,7 +229,7 @@ mod tests {
         fn never_names_a_message_by_a_wrong_uid(steps in proptest::collection::vec((0_u8..3, 0_u32..40), 0..200)) {
             let mut mailbox: Vec<u32> = (1..=30).map(|n| n * 3 - (n % 5)).collect();
             mailbox.dedup();
-            let (mut view, mut told) = (View::default(), BTreeMap::new());
+            let (mut view, mut told) = (View::default(), BTreeSet::new());
             for (kind, pick) in steps {
                 if mailbox.is_empty() {
                     break;
@@ -205,13 +239,13 @@ mod tests {
                 match kind {
                     0 => {
                         view.learn(number, mailbox[index]);
-                        told.insert(mailbox[index], ());
+                        told.insert(mailbox[index]);
                     }
                     1 => {
                         let uid = mailbox.remove(index);
                         let named = view.expunge(number);
                         prop_assert!(named.is_none() || named == Some(uid));
-                        prop_assert_eq!(named.is_some(), told.remove(&uid).is_some());
+                        prop_assert_eq!(named.is_some(), told.remove(&uid));
                     }
                     _ => {
                         let uid = mailbox.remove(index);
@@ -224,7 +258,7 @@ mod tests {
                 }
                 for (index, uid) in mailbox.iter().enumerate() {
                     let named = view.uid_of(u32::try_from(index).unwrap() + 1);
-                    prop_assert_eq!(named, told.contains_key(uid).then_some(*uid));
+                    prop_assert_eq!(named, told.contains(uid).then_some(*uid));
                 }
             }
         }
