@@ -31,6 +31,13 @@ pub struct ListenerSettings {
     /// Capabilities never shown to clients and refused when used, beside those always hidden.
     #[serde(default)]
     pub hide: Vec<String>,
+    /// Whether clients are offered COMPRESS=DEFLATE (IMAP), whatever the server has. Default `true`.
+    #[serde(default = "offered")]
+    pub compress: bool,
+}
+
+fn offered() -> bool {
+    true
 }
 
 fn enforce() -> Posture {
@@ -56,6 +63,9 @@ pub struct UpstreamSettings {
     /// Trust exactly this public key instead of roots and name.
     #[serde(default)]
     pub pin: Option<Pin>,
+    /// Whether COMPRESS=DEFLATE is used where the server lists it (IMAP). Default `false`.
+    #[serde(default)]
+    pub compress: bool,
 }
 
 /// `host:port` of a server; the host is a DNS name or an IP address.

@@ -209,6 +209,7 @@ impl Talk {
                 }
                 Observation::Greeted
                 | Observation::TlsStarted { .. }
+                | Observation::CompressionStarted { .. }
                 | Observation::StateChanged { .. }
                 | Observation::Authentication { .. }
                 | Observation::Retrieved { .. }
@@ -241,6 +242,9 @@ impl Talk {
             | Observation::StateChanged { .. }
             | Observation::Retrieved { extent: Extent::Headers, .. } => None,
             Observation::TlsStarted { side } => note(format!("TLS started with the {}", phrase::side(*side))),
+            Observation::CompressionStarted { side } => {
+                note(format!("DEFLATE started with the {}", phrase::side(*side)))
+            }
             Observation::CommandCompleted { id, .. } => {
                 let name = self.running.remove(id).unwrap_or_default().name;
                 let words: Vec<&str> = remark.split_whitespace().collect();
@@ -348,6 +352,7 @@ fn held_because(said: &Said, events: &[Event]) -> Option<String> {
         Observation::Said(_)
         | Observation::Greeted
         | Observation::TlsStarted { .. }
+        | Observation::CompressionStarted { .. }
         | Observation::CommandBegun { .. }
         | Observation::CommandCompleted { .. }
         | Observation::StateChanged { .. }

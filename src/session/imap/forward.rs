@@ -122,7 +122,7 @@ impl Imap {
             speaker,
             masked: false,
             completes: Some((id, completing)),
-            starts_tls: false,
+            starts: None,
             close: None,
         };
         self.phase = Phase::Answer(Box::new(answer));

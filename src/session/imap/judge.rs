@@ -42,7 +42,7 @@ impl Refusal {
             speaker: Speaker::ProxyToClient,
             masked: false,
             completes: Some((id, completing)),
-            starts_tls: false,
+            starts: None,
             close: None,
         }
     }
@@ -63,6 +63,10 @@ impl Imap {
                 if command.name == "STARTTLS" {
                     self.say_command(id, &command, &octets, false, now, out);
                     return self.serve_starttls(id, &command, now, out);
+                }
+                if command.name == "COMPRESS" {
+                    self.say_command(id, &command, &octets, false, now, out);
+                    return self.serve_compress(id, &command, now, out);
                 }
                 self.send_command(id, command, octets, permit, now, out);
             }
@@ -229,7 +233,7 @@ impl Imap {
         } else {
             format!("{tag} EXAMINE \"{}\"\r\n", tag.as_str())
         };
-        self.launch_own(tag, line, now, out);
+        self.launch_own(tag, Kind::Own, line, now, out);
         self.phase = Phase::Detach(Box::new(answer));
     }
 }

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use bytes::{Bytes, BytesMut};
 
-use super::phase::{Answer, Body, Idle, Kind, Pending, Phase, Prepared, Runs, Then};
+use super::phase::{Answer, Body, Idle, Kind, Layer, Pending, Phase, Prepared, Runs, Then};
 use super::view::View;
 use super::{Imap, Step, secret};
 use crate::policy::Permit;
@@ -74,17 +74,17 @@ impl Imap {
     }
 
     /// Sends a line of the proxy's own up, under a tag of its own; its answer stays here.
-    pub(super) fn launch_own(&mut self, tag: Tag, line: String, now: Instant, out: &mut Outbox) {
+    pub(super) fn launch_own(&mut self, tag: Tag, kind: Kind, line: String, now: Instant, out: &mut Outbox) {
         self.say(Speaker::ProxyToUpstream, None, line.as_bytes(), now, out);
         out.send(Side::Upstream, line);
         let id = CommandId(0);
-        self.pending.push_back(Pending { barrier: true, complete: true, ..Pending::new(tag, id, now, Kind::Own) });
+        self.pending.push_back(Pending { barrier: true, complete: true, ..Pending::new(tag, id, now, kind) });
     }
 
     /// Gives the held answer if every earlier command is answered.
     pub(super) fn try_answer(&mut self, now: Instant, out: &mut Outbox) -> Step {
         let Phase::Answer(answer) = &self.phase else { return Step::Stalled };
-        if !self.pending.is_empty() || (answer.starts_tls && !self.responses.is_open()) {
+        if !self.pending.is_empty() || (answer.starts.is_some() && !self.responses.is_open()) {
             return Step::Stalled;
         }
         let Phase::Answer(answer) = std::mem::replace(&mut self.phase, Phase::Command) else { return Step::Stalled };
@@ -110,9 +110,12 @@ impl Imap {
             let (completion, by) = (completing.completion, completing.by);
             out.observe(now, Observation::CommandCompleted { id, completion, code, by, latency });
         }
-        if answer.starts_tls {
+        if let Some(layer) = answer.starts {
             self.phase = Phase::Switch;
-            out.start_tls(Side::Client);
+            match layer {
+                Layer::Tls => out.start_tls(Side::Client),
+                Layer::Deflate => out.start_deflate(Side::Client),
+            }
         }
         if let Some((why, sentence)) = answer.close {
             self.end(why, &sentence, now, out);

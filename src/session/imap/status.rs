@@ -41,12 +41,16 @@ impl Imap {
         if !matches!(status.word, StatusWord::Ok | StatusWord::No | StatusWord::Bad) {
             return self.upstream_slip(ViolationKind::Framing, "A tagged BYE or PREAUTH", now, out);
         }
+        self.note_login(at, status.word);
         if self.pending.get(at).is_some_and(|pending| !pending.complete) {
             return self.open_answered(status, line, whole, early, now, out);
         }
         let Some(pending) = self.pending.remove(at) else { return Fate::Drop };
         if matches!(pending.kind, Kind::Own) {
             return self.own_answered(line, now, out);
+        }
+        if matches!(pending.kind, Kind::Compress) {
+            return self.compress_answered(line, status, now, out);
         }
         let id = pending.id;
         let fate = if matches!(pending.kind, Kind::Raw) {
@@ -123,7 +127,7 @@ impl Imap {
             speaker: Speaker::Upstream,
             masked: false,
             completes: Some((id, completing)),
-            starts_tls: false,
+            starts: None,
             close: None,
         })
     }
@@ -236,6 +240,7 @@ impl Imap {
             }
             Kind::Append { .. }
             | Kind::Enable { .. }
+            | Kind::Compress
             | Kind::Fetch
             | Kind::Leave
             | Kind::Logout
@@ -243,6 +248,7 @@ impl Imap {
             | Kind::Plain
             | Kind::Raw => {}
         }
+        self.compress_upstream(now, out);
     }
 
     /// The command whose data untagged FETCH responses are: the oldest FETCH that is outstanding.
@@ -365,6 +371,7 @@ impl Imap {
             self.server.initial_response |= rev2 || is("SASL-IR");
             self.server.unselect |= rev2 || is("UNSELECT");
         }
+        self.learn_compression(list);
         let filtered = self.capability_rules().filter(list);
         self.server.scram_plus |= filtered.scram_plus;
         filtered.changed.then_some(filtered.octets)
@@ -381,7 +388,8 @@ impl Imap {
             TlsMode::Starttls => ClientTls::Required,
             TlsMode::Implicit | TlsMode::None => ClientTls::None,
         };
-        Rules { unknown, client_tls, hide: &terms.hide, scram_plus: self.server.scram_plus }
+        let (hide, compress) = (&*terms.hide, self.offers_compression());
+        Rules { unknown, client_tls, hide, scram_plus: self.server.scram_plus, compress }
     }
 
     /// Whether a capability is shown to the client if the server has it.

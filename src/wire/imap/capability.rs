@@ -52,6 +52,8 @@ pub struct Rules<'a> {
     /// can bind and is not offered it takes a plain SCRAM login for a downgrade attack, and so does
     /// the server (RFC 5802 §6): once one is seen, no SCRAM is shown.
     pub scram_plus: bool,
+    /// Whether the proxy offers COMPRESS=DEFLATE now (RFC 4978), which the operator may hide.
+    pub compress: bool,
 }
 
 /// A filtered list.
@@ -69,6 +71,8 @@ pub struct Filtered {
 
 /// The one name for literals that is shown: the proxy receives them, whatever the server can.
 const LITERALS: &str = "LITERAL+";
+/// The one compression there is; the proxy serves it, whatever the server can.
+const DEFLATE: &str = "COMPRESS=DEFLATE";
 
 /// Known and understood; `*` at the end stands for any rest.
 #[rustfmt::skip]
@@ -111,8 +115,12 @@ impl Rules<'_> {
         }
         let scram = mechanism.is_some_and(|name| name.starts_with("SCRAM-"));
         let too_early = mechanism.is_some() && self.client_tls == ClientTls::Required;
-        if listed(HIDE) || self.hide.iter().any(asked) || too_early || (scram && self.scram_plus) {
+        let own = self.compress && upper == DEFLATE;
+        if (listed(HIDE) && !own) || self.hide.iter().any(asked) || too_early || (scram && self.scram_plus) {
             return Shown::Hide;
+        }
+        if own {
+            return Shown::Own;
         }
         if listed(PASS) || self.unknown == Unknown::Pass { Shown::Pass } else { Shown::Hide }
     }
@@ -163,7 +171,8 @@ impl Rules<'_> {
     /// What the proxy says for itself, in this state.
     fn own_names(&self) -> BTreeSet<&'static str> {
         let clear: &[&str] = if self.client_tls == ClientTls::Required { &["STARTTLS", "LOGINDISABLED"] } else { &[] };
-        clear.iter().copied().chain([LITERALS]).collect()
+        let compress = (self.show(DEFLATE) == Shown::Own).then_some(DEFLATE);
+        clear.iter().copied().chain([LITERALS]).chain(compress).collect()
     }
 }
 
@@ -212,7 +221,7 @@ fn matches(pattern: &str, name: &str) -> bool {
 fn own_name(name: &str) -> &'static str {
     let literals =
         name.len() == LITERALS.len() && name.get(..7).is_some_and(|start| start.eq_ignore_ascii_case("LITERAL"));
-    let others = ["STARTTLS", "LOGINDISABLED"].into_iter();
+    let others = ["STARTTLS", "LOGINDISABLED", DEFLATE].into_iter();
     if literals { LITERALS } else { others.into_iter().find(|own| own.eq_ignore_ascii_case(name)).unwrap_or_default() }
 }
 
