@@ -67,7 +67,7 @@ impl std::error::Error for Undeflatable {}
 impl Undeflatable {
     /// Whether it is the cause of an error of reading.
     pub(super) fn caused(error: &io::Error) -> bool {
-        error.get_ref().is_some_and(|cause| cause.is::<Self>())
+        matches!(error.get_ref(), Some(cause) if cause.is::<Self>())
     }
 }
 
@@ -99,10 +99,8 @@ impl<IO> Deflated<IO> {
             let room = buf.initialize_unfilled();
             let status = self.inflater.decompress(rest, room, FlushDecompress::Sync);
             let count = |after: u64, before: u64| usize::try_from(after - before).unwrap_or(usize::MAX);
-            let (read, made) = (
-                count(self.inflater.total_in(), before_in),
-                count(self.inflater.total_out(), before_out),
-            );
+            let (read, made) =
+                (count(self.inflater.total_in(), before_in), count(self.inflater.total_out(), before_out));
             let status = status.map_err(|_| io::Error::new(io::ErrorKind::InvalidData, Undeflatable))?;
             buf.advance(made);
             self.tally.received_plain.inc_by(made as u64);

@@ -9,7 +9,8 @@
 //! what one read can add (`limits.inbox`), in buffers that are at least half full; per TLS side
 //! 64 KiB of records under way and 64 KiB read ahead (`leg`); and what the session itself holds
 //! (see [`Limits`]). With the defaults 64·2 + 2·(128 + 64)·2 + (64 + 64)·2 = 1152 KiB and the held
-//! command, when both peers have stopped reading. An idle session holds none of it.
+//! command, when both peers have stopped reading. An idle session holds none of it. A compressed side has
+//! two buffers of 64 KiB more while octets are under way, and zlib's state for good (`deflate`).
 
 use std::cell::RefCell;
 use std::future::{Future, poll_fn};
@@ -432,6 +433,8 @@ impl Timer<'_> {
     }
 }
 
+#[cfg(test)]
+mod compression_tests;
 mod finish;
 #[cfg(test)]
 mod tests;

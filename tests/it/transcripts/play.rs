@@ -180,7 +180,10 @@ impl Player {
     }
 
     fn is_read(&self, side: Side) -> bool {
-        self.out.closing().is_none() && self.out.starting_tls() != Some(side) && self.out.starting_deflate() != Some(side) && self.session.wants(side)
+        self.out.closing().is_none()
+            && self.out.starting_tls() != Some(side)
+            && self.out.starting_deflate() != Some(side)
+            && self.session.wants(side)
     }
 
     fn advance(&mut self) {
