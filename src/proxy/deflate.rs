@@ -3,7 +3,7 @@
 //! It must never hold more than a reader asked for: octets are inflated straight into the reader's
 //! buffer, which the inbox's limit bounds, and no more compressed octets are read while some are left.
 //! A bomb is therefore slowed down like any fast sender, at one inbox a turn. Buffers belong to the
-//! worker (`leg`); what a quiet side keeps is zlib's own state, about 370 KiB.
+//! worker (`leg`); what a quiet side keeps is zlib's own state, about 400 KiB.
 
 use std::fmt;
 use std::io::{self, IoSlice};

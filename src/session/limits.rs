@@ -48,7 +48,7 @@ pub struct Limits {
     pub errors: u32,
     /// Connections at a time, per listener; the next is refused at once. Default 10000.
     pub connections: usize,
-    /// Sides of sessions that may be compressed at a time, over all listeners: each holds about 370 KiB until its
+    /// Sides of sessions that may be compressed at a time, over all listeners: each holds about 400 KiB until its
     /// session ends. Default 500.
     pub compressed_sides: usize,
     /// Time to connect to the server, each address. Default 10 s.

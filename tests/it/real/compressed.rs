@@ -1,11 +1,12 @@
 //! COMPRESS=DEFLATE on the client's side, on the server's, and on both, with Dovecot's own zlib there.
 
 use std::fs;
+use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
 use super::clients::script;
-use super::command::succeed;
+use super::command::{run, succeed};
 use super::lab::{Lab, PASSWORD, Route, Tls, USER, direct_only, maildir};
 use super::mail::awkward;
 
@@ -78,5 +79,27 @@ fn interimap_synchronises_through_compression_on_both_sides() {
         for side in ["client", "upstream"] {
             assert!(counted(&far, side, "sent", "plain") > 0, "{side} is not compressed: {}", far.logs());
         }
+    }
+}
+
+#[test]
+#[ignore = "needs node, and IMAPFLOW to name a directory with `npm install imapflow` in it"]
+fn imapflow_sees_the_same_compressed_on_each_side() {
+    let day = |route| {
+        let lab = Lab::start(route, Tls::Implicit, &awkward());
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/clients/imapflow_session.mjs");
+        let mut command = Command::new("node");
+        command.arg(path).arg(lab.ports().imap.to_string()).arg(lab.ca()).args([USER, PASSWORD]);
+        let done = run(&mut command, Duration::from_mins(1));
+        assert_eq!(done.code, Some(0), "{}\n{}", done.stderr, lab.logs());
+        (String::from_utf8(done.stdout).unwrap(), maildir(lab.dovecot.maildir()), lab)
+    };
+    let (direct, kept, _) = day(Route::Direct);
+    assert!(direct.contains("\"compressed\": true") && direct.contains("\"large\": true"), "{direct}");
+    for route in [Route::Proxied(Tls::Implicit), Route::Compressed] {
+        let (seen, kept_too, lab) = day(route);
+        assert!(seen == direct && kept_too == kept, "{route:?}: {seen}\ndirect: {direct}");
+        let [plain, deflated] = ["plain", "deflated"].map(|form| counted(&lab, "client", "received", form));
+        assert!(deflated * 4 < plain, "{deflated} of {plain}");
     }
 }
