@@ -45,6 +45,8 @@ struct Data {
     behind: Behind,
     /// Octets of parts that were not told yet.
     untold: u64,
+    /// The last octet of the text that is not a space is `)`.
+    closed: bool,
 }
 
 #[derive(Debug)]
@@ -72,6 +74,14 @@ pub(super) enum Fate {
     Replace(Bytes),
     /// It does not reach the client.
     Drop,
+}
+
+impl Data {
+    fn note_end(&mut self, text: &[u8]) {
+        if let Some(last) = text.iter().rev().find(|octet| !octet.is_ascii_whitespace()) {
+            self.closed = *last == b')';
+        }
+    }
 }
 
 impl Responses {
@@ -163,7 +173,10 @@ impl Imap {
             return self.greeting_line(line, &head, end.is_some(), waiting.more, now, out);
         }
         match head {
-            ResponseHead::Padding { len } if end.is_some() && len == line.len() => {
+            ResponseHead::Padding { .. } if end.is_none() => {
+                self.upstream_slip(ViolationKind::LineTooLong, "Too much padding before a response", now, out)
+            }
+            ResponseHead::Padding { len } if len == line.len() => {
                 let removed = len as u64;
                 let to = Side::Client;
                 out.observe(now, Observation::Altered { to, why: Alteration::Padding, removed, added: 0 });
@@ -259,7 +272,7 @@ impl Imap {
         now: Instant,
         out: &mut Outbox,
     ) -> Fate {
-        let mut data = Data { fetch: None, drop: false, behind: Behind::Text, untold: 0 };
+        let mut data = Data { fetch: None, drop: false, behind: Behind::Text, untold: 0, closed: false };
         let mut from = 0;
         match kind {
             DataKind::Capability { list } => return self.pass_capabilities(line, list, end.is_some(), now, out),
@@ -271,7 +284,12 @@ impl Imap {
             }
             // what the mailbox left behind says is not for a client that has left it
             DataKind::Mailbox => data.drop = matches!(self.phase, Phase::Detach(_)),
-            DataKind::Enabled | DataKind::Other => {}
+            DataKind::Enabled => {
+                if end.is_some() {
+                    self.enabled(line);
+                }
+            }
+            DataKind::Other => {}
         }
         self.responses.progress = Progress::Data(data);
         match end {
@@ -288,7 +306,8 @@ impl Imap {
                 data.behind = Behind::EmptyLine;
                 return if data.drop { Fate::Drop } else { Fate::Pass };
             }
-            (Behind::Text, _) | (_, Some(b' ' | b')')) | (Behind::Literal, Some(b'\r' | b']')) => true,
+            (Behind::Text, _) | (_, Some(b' ' | b')')) | (Behind::Literal, Some(b']')) => true,
+            (Behind::Literal, Some(b'\r')) => line == b"\r\n",
             (Behind::Literal | Behind::EmptyLine, _) => false,
         };
         if !fits {
@@ -310,6 +329,7 @@ impl Imap {
         let Progress::Data(data) = &mut self.responses.progress else { return Fate::Drop };
         data.behind = Behind::Text;
         data.untold = data.untold.saturating_add(part.len() as u64);
+        data.note_end(part);
         if let Some(fetch) = &mut data.fetch {
             fetch.scanner.text(part.get(from..).unwrap_or_default());
         }
@@ -343,14 +363,17 @@ impl Imap {
             self.say(speaker, None, line, now, out);
         }
         let text = line.strip_suffix(b"\r\n").unwrap_or(line);
-        let text = text.get(..text.len() - announced.map_or(0, |announced| announced.len)).unwrap_or_default();
+        data.note_end(text);
+        // of a line that came in parts, the announcement has passed already
+        let announcement = announced.map_or(0, |announced| announced.len);
+        let text = text.get(..text.len().saturating_sub(announcement)).unwrap_or_default();
         if let Some(fetch) = &mut data.fetch {
             fetch.scanner.text(text.get(from..).unwrap_or_default());
         }
         let fate = if data.drop { Fate::Drop } else { Fate::Pass };
         match announced {
             Some(announced) => self.enter_literal(data, announced, now, out),
-            None if data.fetch.is_some() && !text.trim_ascii_end().ends_with(b")") => {
+            None if data.fetch.is_some() && !data.closed => {
                 self.responses.progress = Progress::Data(data);
                 return self.upstream_slip(ViolationKind::Framing, "A FETCH response without its end", now, out);
             }
