@@ -78,11 +78,10 @@ impl Imap {
         let Phase::Sasl(Sasl { responses, .. }) = &self.phase else { return Ok(()) };
         let Some((id, mechanism)) = self.exchanging() else { return Ok(()) };
         let Some(named) = self.judge_response(&mechanism, *responses, text, now, out)? else { return Ok(()) };
-        self.ask_about_user(id, &named, now, out)?;
         if let Some(Kind::Authenticate { user, .. }) = self.pending.back_mut().map(|pending| &mut pending.kind) {
-            *user = Some(named);
+            *user = Some(named.clone());
         }
-        Ok(())
+        self.ask_about_user(id, &named, now, out).map(drop)
     }
 
     /// The open exchange's command and mechanism.

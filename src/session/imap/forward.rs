@@ -40,7 +40,7 @@ impl Imap {
             let mut came = octets;
             wipe(&mut came);
             let runs = Runs { left: [line.into()].into(), then: Then::Command };
-            return self.launch_prepared(id, command, None, runs, permit, now, out);
+            return self.launch_prepared(id, command, runs, permit, now, out);
         }
         if let Details::Authenticate { initial_response, .. } = &command.details {
             let initial = initial_response.clone();
@@ -51,20 +51,19 @@ impl Imap {
         if let Some(change) = encoded.altered {
             send::altered(Side::Upstream, Alteration::LiteralForm, change, now, out);
         }
-        self.launch_prepared(id, command, None, Runs { left: encoded.left, then }, permit, now, out);
+        self.launch_prepared(id, command, Runs { left: encoded.left, then }, permit, now, out);
     }
 
     fn launch_prepared(
         &mut self,
         id: CommandId,
         command: Command,
-        user: Option<String>,
         runs: Runs,
         permit: Permit,
         now: Instant,
         out: &mut Outbox,
     ) {
-        let (kind, barrier) = (kind_of(&command, user), command.spec.barrier);
+        let (kind, barrier) = (kind_of(&command), command.spec.barrier);
         self.launch(Box::new(Prepared { tag: command.tag, id, begun: now, kind, barrier, runs }), permit, out);
     }
 
@@ -81,7 +80,10 @@ impl Imap {
         now: Instant,
         out: &mut Outbox,
     ) {
-        let user = initial.clone().and_then(|range| named_by(&command, octets.get(range)?));
+        let mut kind = kind_of(&command);
+        if let Kind::Authenticate { user, .. } = &mut kind {
+            *user = initial.clone().and_then(|range| named_by(&command, octets.get(range)?));
+        }
         let mut sasl =
             Sasl { held: None, turn: Turn::Server, cancelled: None, responses: u32::from(initial.is_some()) };
         let left = match initial {
@@ -99,7 +101,9 @@ impl Imap {
             Some(_) => send::encode(octets, &[], None, true).left,
             None => send::encode(octets, &[], None, false).left,
         };
-        self.launch_prepared(id, command, user, Runs { left, then: Then::Sasl(sasl) }, permit, now, out);
+        let runs = Runs { left, then: Then::Sasl(sasl) };
+        let prepared = Prepared { tag: command.tag, id, begun: now, kind, barrier: command.spec.barrier, runs };
+        self.launch(Box::new(prepared), permit, out);
     }
 
     /// ENABLE without the capabilities that are hidden: none if nothing changes, empty if nothing is left.
@@ -213,10 +217,12 @@ fn named_by(command: &Command, response: &[u8]) -> Option<String> {
     }
 }
 
-fn kind_of(command: &Command, user: Option<String>) -> Kind {
+fn kind_of(command: &Command) -> Kind {
     match &command.details {
         Details::Login { user } => Kind::Authenticate { user: Some(user.clone()), mechanism: "LOGIN".into() },
-        Details::Authenticate { mechanism, .. } => Kind::Authenticate { user, mechanism: mechanism.clone().into() },
+        Details::Authenticate { mechanism, .. } => {
+            Kind::Authenticate { user: None, mechanism: mechanism.clone().into() }
+        }
         Details::Select { .. } => Kind::Select { mailbox: command.mailboxes.first().cloned().unwrap_or_default() },
         // the server's own words say what was enabled, not the client's
         Details::Enable { .. } => Kind::Enable { utf8: false },

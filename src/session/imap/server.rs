@@ -32,8 +32,13 @@ enum Progress {
     Start,
     /// Inside untagged data.
     Data(Data),
-    /// The rest of a status line that was too long.
-    Cut,
+    /// The rest of a status line that was too long: it is thrown away.
+    Cut {
+        /// Octets of the line so far.
+        removed: u64,
+        /// Octets that went down in its place, if any did.
+        added: Option<u64>,
+    },
 }
 
 /// Untagged data that is passing.
@@ -145,11 +150,17 @@ impl Imap {
             }
             (Progress::Data(_), Piece::Line { tail, broken, .. }) => self.data_line(octets, tail, broken, now, out),
             (Progress::Data(_), Piece::Part { .. }) => self.data_part(octets, now, out),
-            (Progress::Cut, Piece::Line { .. }) => {
-                self.responses.progress = Progress::Start;
+            (Progress::Cut { removed, added }, piece) => {
+                *removed = removed.saturating_add(octets.len() as u64);
+                if let Piece::Line { .. } = piece {
+                    let (to, why, removed, added) = (Side::Client, Alteration::StatusCut, *removed, *added);
+                    self.responses.progress = Progress::Start;
+                    if let Some(added) = added {
+                        out.observe(now, Observation::Altered { to, why, removed, added });
+                    }
+                }
                 Fate::Drop
             }
-            (Progress::Cut, _) => Fate::Drop,
             (Progress::Start, Piece::Line { tail, broken, .. }) => {
                 self.first_line(octets, Some((tail, broken)), waiting, now, out)
             }
@@ -169,6 +180,9 @@ impl Imap {
         out: &mut Outbox,
     ) -> Fate {
         let head = response_head(line);
+        if end.is_none() && matches!(head, ResponseHead::Status(_) | ResponseHead::Tagged { .. }) {
+            self.responses.progress = Progress::Cut { removed: line.len() as u64, added: None };
+        }
         if matches!(self.phase, Phase::Greeting(_)) {
             return self.greeting_line(line, &head, end.is_some(), waiting.more, now, out);
         }
@@ -425,9 +439,11 @@ impl Imap {
         Fate::Pass
     }
 
-    /// The rest of a status line that is too long is thrown away.
-    pub(super) fn cut_rest(&mut self) {
-        self.responses.progress = Progress::Cut;
+    /// What goes down in place of a status line that is too long; reported once its length is known.
+    pub(super) fn cut_to(&mut self, octets: u64) {
+        if let Progress::Cut { added, .. } = &mut self.responses.progress {
+            *added = Some(octets);
+        }
     }
 }
 

@@ -139,7 +139,7 @@ impl Imap {
         let id = pending.id;
         if let Some(refusal) = sasl.cancelled.take() {
             self.say(Speaker::UpstreamHeld, Some(id), line, now, out);
-            self.report_login(&pending.kind, false, now, out);
+            Self::report_login(&pending.kind, false, now, out);
             let mut answer = refusal.answer(pending.tag.as_str(), id, pending.begun);
             answer.close = self.too_many_errors();
             self.give(answer, now, out);
@@ -182,7 +182,7 @@ impl Imap {
         fate
     }
 
-    fn report_login(&self, kind: &Kind, accepted: bool, now: Instant, out: &mut Outbox) {
+    fn report_login(kind: &Kind, accepted: bool, now: Instant, out: &mut Outbox) {
         if let Kind::Authenticate { user, mechanism } = kind {
             let (user, mechanism) = (user.clone(), mechanism.clone());
             out.observe(now, Observation::Authentication { user, mechanism, accepted });
@@ -207,7 +207,7 @@ impl Imap {
         let completion = completion_of(status.word);
         let (code, by) = (status.code_name(), Answered::Upstream);
         out.observe(now, Observation::CommandCompleted { id, completion, code, by, latency });
-        self.report_login(&kind, ok, now, out);
+        Self::report_login(&kind, ok, now, out);
         match kind {
             Kind::Authenticate { user, .. } if ok => {
                 self.user = user;
@@ -270,16 +270,15 @@ impl Imap {
         now: Instant,
         out: &mut Outbox,
     ) -> Fate {
-        if !whole {
-            self.cut_rest();
-        }
+        // of a line that is not all there, as much is shown however much is there
+        let shown = if whole { line } else { line.get(..self.setup.terms.limits.status_line).unwrap_or(line) };
         match self.rewritten(line, status, whole, now, out) {
             None => {
-                self.say_status(Speaker::Upstream, id, line, now, out);
+                self.say_status(Speaker::Upstream, id, shown, now, out);
                 Fate::Pass
             }
             Some(octets) => {
-                self.say_status(Speaker::UpstreamHeld, id, line, now, out);
+                self.say_status(Speaker::UpstreamHeld, id, shown, now, out);
                 self.say_status(Speaker::ProxyToClient, id, &octets, now, out);
                 Fate::Replace(octets.into())
             }
@@ -326,7 +325,11 @@ impl Imap {
         let mut octets = octets.unwrap_or_else(|| text.to_vec());
         octets.extend_from_slice(b"\r\n");
         let (removed, added) = (line.len() as u64, octets.len() as u64);
-        out.observe(now, Observation::Altered { to: Side::Client, why, removed, added });
+        if whole {
+            out.observe(now, Observation::Altered { to: Side::Client, why, removed, added });
+        } else {
+            self.cut_to(added);
+        }
         Some(octets)
     }
 
