@@ -24,7 +24,7 @@ use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::time::Instant;
 
-use bytes::{Bytes, BytesMut};
+use bytes::{Buf, Bytes, BytesMut};
 
 use self::phase::{Answer, FIRST, Greeting, Idle, Kind, Pending, Phase};
 use self::server::Responses;
@@ -73,6 +73,8 @@ pub struct Imap {
     /// One line that may still come and means nothing: the empty line after a padded message, or a
     /// DONE that crossed the end of IDLE.
     stray: Option<Stray>,
+    /// A search that was to replace `$` was denied: `$` is empty for the client, not for the server.
+    stale_result: bool,
     last: Instant,
 }
 
@@ -133,6 +135,7 @@ impl Imap {
             last_own: 0,
             errors: 0,
             stray: None,
+            stale_result: false,
             last: setup.started,
             setup,
         }
@@ -217,12 +220,15 @@ impl Imap {
         }
     }
 
-    /// Reports a line whose tag is not shown.
-    fn say_masked(&self, by: Speaker, id: Option<CommandId>, line: &[u8], now: Instant, out: &mut Outbox) {
-        if self.setup.terms.transcript {
-            let rest = line.iter().position(|octet| *octet == b' ').and_then(|at| line.get(at..)).unwrap_or_default();
-            let tag = if line.starts_with(b"* ") { "*" } else { "‹tag›" };
-            self.say_text(by, id, format!("{tag}{}", legible(rest)), line.len() as u64, now, out);
+    /// Reports a status response. Without a command that it answers, its tag may be anything that was
+    /// typed where a command is expected, a password too.
+    fn say_status(&self, by: Speaker, id: Option<CommandId>, line: &[u8], now: Instant, out: &mut Outbox) {
+        let end = line.iter().position(|octet| *octet == b' ').unwrap_or(line.len());
+        if id.is_some() || line.starts_with(b"* ") || line.starts_with(b"[") {
+            self.say(by, id, line, now, out);
+        } else {
+            let text = format!("‹tag›{}", legible(line.get(end..).unwrap_or_default()));
+            self.say_text(by, id, text, line.len() as u64, now, out);
         }
     }
 
@@ -236,6 +242,7 @@ impl Imap {
     /// Octets pass unread from here on, in both directions (posture observe only).
     fn go_opaque(&mut self, side: Side, detail: &'static str, now: Instant, out: &mut Outbox) {
         Self::violated(side, ViolationKind::Framing, detail, now, out);
+        self.abort_pending(now, out);
         self.phase = Phase::Opaque;
     }
 
@@ -263,7 +270,9 @@ impl Imap {
             self.finish_logout(now, out);
             self.end(why, sentence, now, out);
         } else if inboxes.client_ended && self.done_with_client() {
+            self.abort_pending(now, out);
             self.phase = Phase::Closed;
+            self.change_state(State::Logout, now, out);
             out.close(now, CloseReason::ClientEof, "The client closed the connection");
         }
     }
@@ -273,7 +282,7 @@ impl Imap {
     fn done_with_client(&self) -> bool {
         match self.phase {
             Phase::Hold(_) | Phase::Answer(_) | Phase::Detach(_) => false,
-            Phase::Command | Phase::Opaque => self.pending.is_empty(),
+            Phase::Command => self.pending.iter().all(|pending| matches!(pending.kind, Kind::Raw)),
             _ => true,
         }
     }
@@ -320,6 +329,7 @@ impl Session for Imap {
                 // nothing parsed before TLS survives it (RFC 9051 §6.2.1)
                 self.commands = Framer::default();
                 self.assembly = Assembly::default();
+                self.stray = None;
                 self.phase = Phase::Command;
             }
             Side::Upstream => self.upstream_secured(now, out),
@@ -361,6 +371,14 @@ impl Session for Imap {
 /// How the tags of the proxy's own commands begin; what follows cannot be guessed.
 const OWN: &str = "MW";
 
+/// Drops octets that may be a secret.
+fn wipe_front(inbox: &mut BytesMut, len: usize) {
+    if let Some(octets) = inbox.get_mut(..len) {
+        octets.fill(0);
+    }
+    inbox.advance(len);
+}
+
 /// Overwrites octets that may be a secret before their memory is given back.
 fn wipe(octets: &mut BytesMut) {
     octets.fill(0);
@@ -375,5 +393,5 @@ fn secret(octets: Vec<u8>) -> Bytes {
 /// An answer of the proxy that completes no command.
 fn bare_answer(line: String) -> Answer {
     let speaker = Speaker::ProxyToClient;
-    Answer { line: line.into(), speaker, masked: false, completes: None, starts_tls: false, close: None }
+    Answer { line: line.into(), speaker, completes: None, starts_tls: false, close: None }
 }
