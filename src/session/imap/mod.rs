@@ -18,6 +18,8 @@ mod script;
 mod send;
 mod server;
 mod status;
+#[cfg(test)]
+mod tests;
 
 use std::borrow::Cow;
 use std::collections::VecDeque;
@@ -294,7 +296,8 @@ impl Session for Imap {
             let step = if matches!(self.phase, Phase::Opaque) {
                 Self::pass_opaque(inboxes, out)
             } else {
-                let client = self.read_client(&mut inboxes.client, now, out);
+                let cutting = self.responses.is_cutting();
+                let client = if cutting { Step::Stalled } else { self.read_client(&mut inboxes.client, now, out) };
                 let early = !inboxes.client.is_empty();
                 match self.read_server(&mut inboxes.upstream, early, now, out) {
                     Step::Stalled => client,

@@ -270,15 +270,13 @@ impl Imap {
         now: Instant,
         out: &mut Outbox,
     ) -> Fate {
-        // of a line that is not all there, as much is shown however much is there
-        let shown = if whole { line } else { line.get(..self.setup.terms.limits.status_line).unwrap_or(line) };
         match self.rewritten(line, status, whole, now, out) {
             None => {
-                self.say_status(Speaker::Upstream, id, shown, now, out);
+                self.say_status(Speaker::Upstream, id, line, now, out);
                 Fate::Pass
             }
             Some(octets) => {
-                self.say_status(Speaker::UpstreamHeld, id, shown, now, out);
+                self.say_status(Speaker::UpstreamHeld, id, line, now, out);
                 self.say_status(Speaker::ProxyToClient, id, &octets, now, out);
                 Fate::Replace(octets.into())
             }
@@ -297,7 +295,8 @@ impl Imap {
     ) -> Option<Vec<u8>> {
         let text = line.strip_suffix(b"\r\n").unwrap_or(line);
         let most = self.setup.terms.limits.status_line;
-        let (text, cut) = if text.len() > most || !whole { (text.get(..most)?, true) } else { (text, false) };
+        let (text, cut) =
+            if text.len() > most || !whole { (text.get(..most).unwrap_or(text), true) } else { (text, false) };
         let mut why = cut.then_some(Alteration::StatusCut);
         let code = status.code.filter(|_| status.code_span.end <= text.len());
         // a code that is cut off may be a list that has to be filtered
