@@ -132,10 +132,10 @@ impl Imap {
         out: &mut Outbox,
     ) -> Fate {
         let accepted = status.word == StatusWord::Ok;
-        let Some(pending) = self.pending.pop_back() else { return Fate::Drop };
         if sasl.cancelled.is_some() && accepted {
             return self.upstream_slip(ViolationKind::Sasl, "A cancelled authentication was accepted", now, out);
         }
+        let Some(pending) = self.pending.pop_back() else { return Fate::Drop };
         let id = pending.id;
         if let Some(refusal) = sasl.cancelled.take() {
             self.say(Speaker::UpstreamHeld, Some(id), line, now, out);
@@ -224,6 +224,7 @@ impl Imap {
             Kind::Enable { utf8: true } if ok => self.names = Names::Utf8,
             Kind::Append if ok => Self::report_stored(id, &stored, now, out),
             Kind::Logout if ok => {
+                self.abort_pending(now, out);
                 self.phase = Phase::Closed;
                 self.change_state(State::Logout, now, out);
                 out.close(now, CloseReason::Logout, "The client logged out");
