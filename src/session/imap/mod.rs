@@ -23,6 +23,7 @@ mod tests;
 
 use std::borrow::Cow;
 use std::collections::VecDeque;
+use std::fmt;
 use std::time::Instant;
 
 use bytes::{Buf, Bytes, BytesMut};
@@ -86,12 +87,24 @@ struct ServerFacts {
 }
 
 /// A command whose literals are being read; empty at a command's start.
-#[derive(Debug, Default)]
+#[derive(Default)]
 struct Assembly {
     octets: Vec<u8>,
     /// Octets that are not a literal's.
     text: usize,
     literals: usize,
+}
+
+impl fmt::Debug for Assembly {
+    /// Without the octets, among which may be a password.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { octets, text, literals } = self;
+        f.debug_struct("Assembly")
+            .field("octets", &octets.len())
+            .field("text", text)
+            .field("literals", literals)
+            .finish()
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -238,6 +251,7 @@ impl Imap {
     /// Octets pass unread from here on, in both directions (posture observe only).
     fn go_opaque(&mut self, side: Side, detail: &'static str, now: Instant, out: &mut Outbox) {
         Self::violated(side, ViolationKind::Framing, detail, now, out);
+        self.send_held(out);
         self.abort_pending(now, out);
         self.phase = Phase::Opaque;
     }

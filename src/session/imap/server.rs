@@ -443,6 +443,9 @@ impl Imap {
             self.upstream_fault(kind, detail, now, out);
             return Fate::Drop;
         }
+        if kind != ViolationKind::Framing {
+            Self::violated(Side::Upstream, kind, detail, now, out);
+        }
         self.go_opaque(Side::Upstream, detail, now, out);
         Fate::Pass
     }

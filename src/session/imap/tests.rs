@@ -305,6 +305,24 @@ fn server_block() -> impl Strategy<Value = Vec<u8>> {
     prop_oneof![3 => tagged, 3 => known(RESPONSES), 1 => known(BROKEN), 1 => Just(b"+ go\r\n".to_vec())]
 }
 
+#[test]
+fn a_password_is_not_shown_while_it_is_held() {
+    let mut player = Player::new(Posture::Enforce, usize::MAX);
+    player.inboxes.client.extend_from_slice(b"a NOOP\r\nb LOGIN {3+}\r\njoe {6+}\r\nsesame");
+    for rest in [&b""[..], b"\r\n"] {
+        player.inboxes.client.extend_from_slice(rest);
+        player.session.advance(&mut player.inboxes, player.started, &mut player.out);
+        let shown = format!("{:?} {:?}", player.session, player.out);
+        assert!(!shown.contains("sesame"), "{shown}");
+        // nor as a list of octets
+        assert!(!shown.contains("115, 101, 115"), "{shown}");
+    }
+    player.inboxes.upstream.extend_from_slice(b"a OK\r\n");
+    player.session.advance(&mut player.inboxes, player.started, &mut player.out);
+    assert!(player.out.queued(Side::Upstream) > 20, "the login is queued");
+    assert!(!format!("{:?}", player.out).contains("sesame"));
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(400) })]
 
