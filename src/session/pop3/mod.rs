@@ -21,9 +21,6 @@ mod turn;
 mod unique_ids;
 mod upstream;
 
-#[cfg(test)]
-mod tests;
-
 use std::collections::VecDeque;
 use std::time::Instant;
 

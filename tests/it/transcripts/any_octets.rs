@@ -1,14 +1,14 @@
-//! What must hold for any octets whatever.
+//! What must hold for any octets whatever, in POP3.
 
 use std::sync::Arc;
 use std::time::Instant;
 
 use proptest::prelude::*;
 
-use super::Pop3;
-use crate::policy::{Policy, PolicyHandle};
-use crate::session::{Inboxes, Limits, Observation, Outbox, Posture, Session, Setup, Terms, TlsMode};
-use crate::wire::Side;
+use mailwarden::policy::{Policy, PolicyHandle};
+use mailwarden::session::pop3::Pop3;
+use mailwarden::session::{Inboxes, Limits, Observation, Outbox, Posture, Session, Setup, Terms, TlsMode};
+use mailwarden::wire::Side;
 
 /// What came of a play: octets up, octets down, facts.
 type Outcome = (Vec<u8>, Vec<u8>, Vec<Observation>);
@@ -38,6 +38,7 @@ fn play(posture: Posture, blocks: &[(Side, Vec<u8>)], cut: usize) -> Outcome {
 /// Plays blocks of a client with a server that answers each line that reaches it, as `answers` say.
 fn converse(blocks: &[Vec<u8>], answers: &[(u8, Vec<u8>)], cut: usize) -> Outcome {
     let (mut player, mut answers) = (Player::new(Posture::Enforce, cut), answers.iter().cycle());
+    let mut in_exchange = false;
     player.feed(Side::Upstream, b"+OK hi <1.2@x>\r\n");
     for block in blocks {
         player.feed(Side::Client, block);
@@ -46,8 +47,15 @@ fn converse(blocks: &[Vec<u8>], answers: &[(u8, Vec<u8>)], cut: usize) -> Outcom
             if lines.is_empty() {
                 break;
             }
-            let reply = |line: &Vec<u8>| answers.next().map(|(kind, body)| answer(line, *kind, body)).unwrap();
-            let replies: Vec<u8> = lines.iter().flat_map(reply).collect();
+            let mut replies = Vec::new();
+            for line in &lines {
+                let (kind, body) = answers.next().expect("answers are repeated for ever");
+                // behind a continuation the line is a response, whatever it looks like
+                let line: &[u8] = if in_exchange { b"" } else { line };
+                let reply = answer(line, *kind, body);
+                in_exchange = reply.starts_with(b"+ ");
+                replies.extend(reply);
+            }
             player.feed(Side::Upstream, &replies);
         }
     }
@@ -56,7 +64,8 @@ fn converse(blocks: &[Vec<u8>], answers: &[(u8, Vec<u8>)], cut: usize) -> Outcom
 
 fn answer(line: &[u8], kind: u8, body: &[u8]) -> Vec<u8> {
     // what comes behind the end answers nothing, and whether that is told depends on when it arrives
-    let ends_early = body.starts_with(b".\r\n") || body.windows(5).any(|window| window == b"\r\n.\r\n");
+    let whole = [b"\r\n", body, b"\r\n.\r\n"].concat();
+    let ends_early = memchr::memmem::find(&whole, b"\r\n.\r\n").is_none_or(|end| end + 5 < whole.len());
     let body = if ends_early { b"a" } else { body };
     let is_multi_line =
         [&b"CAPA"[..], b"LIST", b"UIDL", b"RETR", b"TOP"].iter().any(|keyword| line.starts_with(keyword));
@@ -99,9 +108,10 @@ impl Player {
     }
 
     fn new_lines_up(&mut self) -> Vec<Vec<u8>> {
-        let new = &self.up[self.answered..];
+        let new = self.up.get(self.answered..).unwrap_or_default();
         let whole = new.iter().rposition(|octet| *octet == b'\n').map_or(0, |end| end + 1);
-        let lines = new[..whole].split_inclusive(|octet| *octet == b'\n').map(<[u8]>::to_vec).collect();
+        let lines =
+            new.get(..whole).unwrap_or_default().split_inclusive(|octet| *octet == b'\n').map(<[u8]>::to_vec).collect();
         self.answered += whole;
         lines
     }
