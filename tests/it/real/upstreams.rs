@@ -37,7 +37,7 @@ fn refuses_to_greet(upstream: &Upstream, hint: &str) {
         let named = (0..100).any(|_| {
             let named = proxy.log().contains(name);
             if !named {
-                std::thread::sleep(std::time::Duration::from_millis(50));
+                std::thread::sleep(Duration::from_millis(50));
             }
             named
         });
