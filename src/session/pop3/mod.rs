@@ -134,6 +134,11 @@ impl Pop3 {
         }
     }
 
+    /// A line's limit, never more than can be read: a longer line would wait for its end for ever.
+    fn readable(&self, limit: usize) -> usize {
+        limit.min(self.setup.terms.limits.inbox)
+    }
+
     /// The client must not log in before it has done STLS.
     fn is_in_clear(&self) -> bool {
         self.setup.terms.client_tls == TlsMode::Starttls && self.client_layer == Layer::Clear
