@@ -196,6 +196,8 @@ impl Session for Pop3 {
             (Phase::UpstreamTls { greeting }, Side::Upstream) => {
                 turn.observe(Observation::TlsStarted { side });
                 self.upstream_lines = LineFramer::default();
+                // a greeting in clear may be anyone's: it must not decide how lines end under TLS
+                self.bare_lf = None;
                 self.greet_in_own_words(greeting, &mut turn);
             }
             (Phase::ClientTls, Side::Client) => {
