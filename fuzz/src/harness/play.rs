@@ -47,15 +47,14 @@ pub struct Outcome {
 }
 
 impl Outcome {
-    /// What the session did hangs on which octets came together: it saw some that should have waited.
+    /// What the session did hangs on which octets came together: it saw some that should have waited, of a
+    /// client for a go-ahead, of a server for the command that waits for its answer.
     fn hangs_on_arrival(&self) -> bool {
-        let early = |event: &Observation| {
-            matches!(
-                event,
-                Observation::Violated(Violation { kind: ViolationKind::Early | ViolationKind::Injection, .. })
-            )
-        };
-        self.events.iter().any(early)
+        use ViolationKind::{Early, Injection, Unsolicited};
+        self.events.iter().any(|event| match event {
+            Observation::Violated(Violation { kind, .. }) => matches!(kind, Early | Injection | Unsolicited),
+            _ => false,
+        })
     }
 }
 
