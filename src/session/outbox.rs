@@ -1,6 +1,7 @@
 //! What a session asks of the shell, in order.
 
 use std::collections::VecDeque;
+use std::fmt;
 use std::io::IoSlice;
 use std::time::Instant;
 
@@ -20,10 +21,17 @@ pub struct Outbox {
     started: Instant,
 }
 
-#[derive(Debug, Default)]
+#[derive(Default)]
 struct Queue {
     runs: VecDeque<Bytes>,
     octets: usize,
+}
+
+impl fmt::Debug for Queue {
+    /// Without the octets, among which may be a password.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Queue").field("octets", &self.octets).finish_non_exhaustive()
+    }
 }
 
 impl Outbox {

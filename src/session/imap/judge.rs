@@ -240,7 +240,7 @@ impl Imap {
             operation: command.operation,
             effect: command.effect,
             mailboxes: &command.mailboxes,
-            selected: self.selected.as_deref(),
+            selected: self.selected.as_deref().filter(|_| command.spec.allowed == Allowed::Selected),
             message: None,
         };
         // NO is no defined answer to these (RFC 9051 §6.1)

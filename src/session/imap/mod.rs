@@ -18,10 +18,13 @@ mod script;
 mod send;
 mod server;
 mod status;
+#[cfg(test)]
+mod tests;
 mod view;
 
 use std::borrow::Cow;
 use std::collections::VecDeque;
+use std::fmt;
 use std::time::Instant;
 
 use bytes::{Buf, Bytes, BytesMut};
@@ -88,12 +91,24 @@ struct ServerFacts {
 }
 
 /// A command whose literals are being read; empty at a command's start.
-#[derive(Debug, Default)]
+#[derive(Default)]
 struct Assembly {
     octets: Vec<u8>,
     /// Octets that are not a literal's.
     text: usize,
     literals: usize,
+}
+
+impl fmt::Debug for Assembly {
+    /// Without the octets, among which may be a password.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { octets, text, literals } = self;
+        f.debug_struct("Assembly")
+            .field("octets", &octets.len())
+            .field("text", text)
+            .field("literals", literals)
+            .finish()
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -242,6 +257,7 @@ impl Imap {
     /// Octets pass unread from here on, in both directions (posture observe only).
     fn go_opaque(&mut self, side: Side, detail: &'static str, now: Instant, out: &mut Outbox) {
         Self::violated(side, ViolationKind::Framing, detail, now, out);
+        self.send_held(out);
         self.abort_pending(now, out);
         self.phase = Phase::Opaque;
     }
@@ -300,7 +316,8 @@ impl Session for Imap {
             let step = if matches!(self.phase, Phase::Opaque) {
                 Self::pass_opaque(inboxes, out)
             } else {
-                let client = self.read_client(&mut inboxes.client, now, out);
+                let cutting = self.responses.is_cutting();
+                let client = if cutting { Step::Stalled } else { self.read_client(&mut inboxes.client, now, out) };
                 let early = !inboxes.client.is_empty();
                 match self.read_server(&mut inboxes.upstream, early, now, out) {
                     Step::Stalled => client,

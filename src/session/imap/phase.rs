@@ -3,6 +3,7 @@
 
 use std::borrow::Cow;
 use std::collections::VecDeque;
+use std::fmt;
 use std::time::Instant;
 
 use bytes::Bytes;
@@ -112,11 +113,17 @@ pub(super) struct Prepared {
 }
 
 /// Runs of octets between which continuation requests are awaited.
-#[derive(Debug)]
 pub(super) struct Runs {
     pub(super) left: VecDeque<Bytes>,
     /// What follows the last run.
     pub(super) then: Then,
+}
+
+impl fmt::Debug for Runs {
+    /// Without the octets, among which may be a password.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Runs").field("left", &self.left.len()).field("then", &self.then).finish()
+    }
 }
 
 /// What follows the last run of a command.

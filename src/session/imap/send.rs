@@ -148,6 +148,20 @@ impl Imap {
         }
     }
 
+    /// Sends up what was held of a command, before octets pass unread behind it.
+    pub(super) fn send_held(&mut self, out: &mut Outbox) {
+        let assembly = std::mem::take(&mut self.assembly);
+        out.send(Side::Upstream, secret(assembly.octets));
+        let left = match &mut self.phase {
+            Phase::Hold(prepared) => std::mem::take(&mut prepared.runs.left),
+            Phase::Runs(runs) => std::mem::take(&mut runs.left),
+            _ => VecDeque::new(),
+        };
+        for run in left {
+            out.send(Side::Upstream, run);
+        }
+    }
+
     /// Ends every command that will not be answered any more.
     pub(super) fn abort_pending(&mut self, now: Instant, out: &mut Outbox) {
         let sent = std::mem::take(&mut self.pending).into_iter();

@@ -99,6 +99,11 @@ impl Responses {
         matches!(self.progress, Progress::Start)
     }
 
+    /// Inside a status line that is too long: what follows from it waits for its end.
+    pub(super) fn is_cutting(&self) -> bool {
+        matches!(self.progress, Progress::Cut { .. })
+    }
+
     /// What the proxy says may go out now.
     pub(super) fn is_open(&self) -> bool {
         self.at_boundary() && !self.busy
@@ -183,9 +188,12 @@ impl Imap {
         now: Instant,
         out: &mut Outbox,
     ) -> Fate {
-        let head = response_head(line);
+        let (mut line, mut head) = (line, response_head(line));
         if end.is_none() && matches!(head, ResponseHead::Status(_) | ResponseHead::Tagged { .. }) {
             self.responses.progress = Progress::Cut { removed: line.len() as u64, added: None };
+            // however much of it is there
+            line = line.get(..self.setup.terms.limits.status_line).unwrap_or(line);
+            head = response_head(line);
         }
         if matches!(self.phase, Phase::Greeting(_)) {
             return self.greeting_line(line, &head, end.is_some(), waiting.more, now, out);
@@ -468,6 +476,9 @@ impl Imap {
         if self.enforcing() {
             self.upstream_fault(kind, detail, now, out);
             return Fate::Drop;
+        }
+        if kind != ViolationKind::Framing {
+            Self::violated(Side::Upstream, kind, detail, now, out);
         }
         self.go_opaque(Side::Upstream, detail, now, out);
         Fate::Pass

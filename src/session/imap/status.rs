@@ -134,10 +134,10 @@ impl Imap {
         out: &mut Outbox,
     ) -> Fate {
         let accepted = status.word == StatusWord::Ok;
-        let Some(pending) = self.pending.pop_back() else { return Fate::Drop };
         if sasl.cancelled.is_some() && accepted {
             return self.upstream_slip(ViolationKind::Sasl, "A cancelled authentication was accepted", now, out);
         }
+        let Some(pending) = self.pending.pop_back() else { return Fate::Drop };
         let id = pending.id;
         if let Some(refusal) = sasl.cancelled.take() {
             self.say(Speaker::UpstreamHeld, Some(id), line, now, out);
@@ -228,6 +228,7 @@ impl Imap {
                 Self::report_stored(id, &stored, mailbox.as_deref(), status.code, now, out);
             }
             Kind::Logout if ok => {
+                self.abort_pending(now, out);
                 self.phase = Phase::Closed;
                 self.change_state(State::Logout, now, out);
                 out.close(now, CloseReason::Logout, "The client logged out");
@@ -275,15 +276,13 @@ impl Imap {
         out: &mut Outbox,
     ) -> Fate {
         self.learn_from_code(status);
-        // of a line that is not all there, as much is shown however much is there
-        let shown = if whole { line } else { line.get(..self.setup.terms.limits.status_line).unwrap_or(line) };
         match self.rewritten(line, status, whole, now, out) {
             None => {
-                self.say_status(Speaker::Upstream, id, shown, now, out);
+                self.say_status(Speaker::Upstream, id, line, now, out);
                 Fate::Pass
             }
             Some(octets) => {
-                self.say_status(Speaker::UpstreamHeld, id, shown, now, out);
+                self.say_status(Speaker::UpstreamHeld, id, line, now, out);
                 self.say_status(Speaker::ProxyToClient, id, &octets, now, out);
                 Fate::Replace(octets.into())
             }
@@ -313,7 +312,8 @@ impl Imap {
     ) -> Option<Vec<u8>> {
         let text = line.strip_suffix(b"\r\n").unwrap_or(line);
         let most = self.setup.terms.limits.status_line;
-        let (text, cut) = if text.len() > most || !whole { (text.get(..most)?, true) } else { (text, false) };
+        let (text, cut) =
+            if text.len() > most || !whole { (text.get(..most).unwrap_or(text), true) } else { (text, false) };
         let mut why = cut.then_some(Alteration::StatusCut);
         let code = status.code.filter(|_| status.code_span.end <= text.len());
         // a code that is cut off may be a list that has to be filtered
