@@ -15,9 +15,9 @@ pub(super) struct BareLf {
 }
 
 impl BareLf {
-    /// Whether a greeting ends in a bare LF; `None`: it has no end yet.
-    pub(super) fn is_spoken(greeting: &[u8]) -> Option<bool> {
-        let end = memchr::memchr(b'\n', greeting)?;
+    /// Whether a greeting of at most `limit` octets ends in a bare LF; `None`: it has no end yet, or is longer.
+    pub(super) fn is_spoken(greeting: &[u8], limit: usize) -> Option<bool> {
+        let end = memchr::memchr(b'\n', greeting.get(..limit).unwrap_or(greeting))?;
         Some(end.checked_sub(1).and_then(|before| greeting.get(before)) != Some(&b'\r'))
     }
 

@@ -28,7 +28,8 @@ struct Heard {
 impl Pop3 {
     /// Works through the server's octets.
     pub(super) fn hear(&mut self, inbox: &mut BytesMut, turn: &mut Turn<'_>) {
-        if self.phase == Phase::Greeting && self.bare_lf.is_none() && BareLf::is_spoken(inbox) == Some(true) {
+        let limit = self.setup.terms.limits.status_line.saturating_sub(1);
+        if self.phase == Phase::Greeting && self.bare_lf.is_none() && BareLf::is_spoken(inbox, limit) == Some(true) {
             turn.violated(Side::Upstream, ViolationKind::BareLineEnd, "The server ends its lines in bare LF");
             self.bare_lf = Some(BareLf::new());
         }
