@@ -5,6 +5,8 @@ Cyrus and Courier conflict as packages with Dovecot and with one another, so the
 (`chroot`), which needs root. Nothing is started that does not end with the object that started it.
 """
 import contextlib
+import crypt
+import json
 import os
 import secrets
 import shutil
@@ -155,11 +157,11 @@ metric pop3_executed {{
         return len(self.log())
 
     def executed(self, mark):
-        import json
         found = []
         for line in self.log()[mark:].splitlines():
             if '{"event":"imap_command_finished"' in line or '{"event":"pop3_command_finished"' in line:
-                found.append(json.loads(line[line.index('{"event"'):])["fields"])
+                event = json.loads(line[line.index('{"event"'):])
+                found.append({**event["fields"], "at": event["end_time"]})
         return found
 
 
@@ -292,7 +294,6 @@ class Courier(Chrooted):
         for path, _, files in os.walk(self.inside(f"/mail/{USER}")):
             for name in [path] + [os.path.join(path, name) for name in files]:
                 os.chown(name, NOBODY, NOBODY)
-        import crypt
         hashed = crypt.crypt(PASSWORD, "$6$abcdefgh")
         self.write("/etc/courier/userdb", f"{USER}\tuid={NOBODY}|gid={NOBODY}|home=/mail/{USER}|"
                                           f"mail=/mail/{USER}/Maildir|systempw={hashed}\n", 0o600)
