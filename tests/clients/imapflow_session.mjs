@@ -1,54 +1,50 @@
-// imapflow, which uses COMPRESS=DEFLATE whenever it is offered: looks, fetches everything, files, waits, leaves.
-//
-//   npm install imapflow                                             in any directory
-//   IMAPFLOW=that-directory node imapflow_session.mjs PORT CA USER PASSWORD
-//
-// Prints what it saw as JSON, with whether the connection was compressed.
+// imapflow: log in, look, file, mark, wait, tidy up. It compresses where the server offers it.
+// Arguments: host port tls ca user password; NODE_PATH is where imapflow is installed.
+import {createHash} from 'node:crypto';
+import {readFileSync} from 'node:fs';
+import {createRequire} from 'node:module';
 
-import { createHash } from 'node:crypto';
-import { readFileSync } from 'node:fs';
-import { createRequire } from 'node:module';
-import { join } from 'node:path';
+const [host, port, tls, ca, user, pass] = process.argv.slice(2);
+const {ImapFlow} = createRequire(`${process.env.NODE_PATH}/`)('imapflow');
+const client = new ImapFlow({
+    host, port: Number(port), secure: tls === 'implicit', doSTARTTLS: tls === 'starttls' ? true : undefined,
+    tls: {ca: readFileSync(ca), servername: 'localhost'}, auth: {user, pass}, logger: false, clientInfo: {name: 'test'},
+});
+const say = (...words) => console.log(...words.map((word) => typeof word === 'string' ? word : JSON.stringify(word)));
+const hash = (octets) => createHash('sha256').update(octets).digest('hex');
 
-const { ImapFlow } = createRequire(join(process.env.IMAPFLOW ?? process.cwd(), 'x.js'))('imapflow');
-const [port, ca, user, pass] = process.argv.slice(2);
-
-const connect = async () => {
-    const client = new ImapFlow({
-        host: 'localhost',
-        port: Number(port),
-        secure: true,
-        tls: { ca: readFileSync(ca) },
-        auth: { user, pass },
-        logger: false,
-    });
-    await client.connect();
-    return client;
-};
-
-const seen = {};
-const client = await connect();
-seen.compressed = Boolean(client._inflate && client._deflate);
-seen.folders = (await client.list()).map(folder => folder.path).sort();
-
+await client.connect();
 const lock = await client.getMailboxLock('INBOX');
-seen.messages = [];
-for await (const message of client.fetch('1:*', { uid: true, flags: true, envelope: true, source: true })) {
-    const hash = createHash('sha256').update(message.source).digest('hex');
-    seen.messages.push([message.uid, [...message.flags].sort(), message.envelope.subject ?? null, message.source.length, hash]);
+say('exists', client.mailbox.exists);
+for await (const message of client.fetch('1:*', {uid: true, flags: true, envelope: true, bodyStructure: true, size: true, source: true})) {
+    say('message', message.uid, message.size, [...message.flags].filter((flag) => flag !== '\\Recent').sort(), hash(message.source),
+        message.envelope.subject ?? '', message.bodyStructure.type);
 }
-await client.messageFlagsAdd('1', ['\\Flagged']);
-seen.flagged = await client.search({ flagged: true });
-
-const news = new Promise(resolve => client.once('exists', ({ count }) => resolve(count)));
-client.idle();
-const other = await connect();
-const letter = 'Subject: large\r\n\r\n' + 'All work and no play\r\n'.repeat(50_000);
-seen.appended = Boolean(await other.append('INBOX', letter, ['\\Seen']));
+const found = await client.search({all: true}, {uid: true});
+say('search', found);
+const {content} = await client.download(String(found[0]), undefined, {uid: true});
+const pieces = [];
+for await (const piece of content) pieces.push(piece);
+say('download', hash(Buffer.concat(pieces)));
+await client.mailboxCreate('Entwürfe');
+say('folders', (await client.list()).map((folder) => folder.path).sort());
+const letter = 'From: ada@example.com\r\nSubject: x\r\n\r\nA letter.\r\n.\r\n';
+say('append', Boolean(await client.append('Entwürfe', letter, ['\\Seen'])));
+say('copy', Boolean(await client.messageCopy(String(found[0]), 'Entwürfe', {uid: true})));
+say('move', Boolean(await client.messageMove(String(found[1]), 'Entwürfe', {uid: true})));
+say('flag', await client.messageFlagsAdd(String(found[2]), ['\\Flagged'], {uid: true}));
+const news = new Promise((resolve) => client.once('exists', resolve));
+const idle = client.idle();
+const other = new ImapFlow({...client.options, logger: false});
+await other.connect();
+await other.append('INBOX', letter);
 await other.logout();
-seen.news = await news;
-const { source } = await client.fetchOne('*', { source: true });
-seen.large = source.toString() === letter;
+await news;
+await client.noop();
+await idle;
+say('status', (await client.status('Entwürfe', {messages: true, unseen: true})).messages);
+say('delete', await client.messageDelete(String(found[3]), {uid: true}));
 lock.release();
+await client.mailboxDelete('Entwürfe');
 await client.logout();
-console.log(JSON.stringify(seen, null, 1));
+say('bye');

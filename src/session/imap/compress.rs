@@ -9,9 +9,10 @@
 use std::borrow::Cow;
 use std::time::Instant;
 
-use super::phase::{Completing, Kind, Layer, Pending, Phase};
+use super::phase::{Completing, Kind, Layer, Pending, Phase, Prepared, Runs, Then};
 use super::server::Fate;
 use super::{Assembly, Imap};
+use crate::policy::Policy;
 use crate::session::compression::Place;
 use crate::session::{Answered, CommandId, Completion, Observation, Outbox, Speaker};
 use crate::wire::Side;
@@ -108,7 +109,11 @@ impl Imap {
         self.deflate.upstream = Upstream::Taken(place);
         let tag = self.own_tag();
         let line = format!("{tag} COMPRESS DEFLATE\r\n");
-        self.launch_own(tag, Kind::Compress, line, now, out);
+        self.say(Speaker::ProxyToUpstream, None, line.as_bytes(), now, out);
+        let runs = Runs { left: [line.into()].into(), then: Then::Command };
+        let (id, kind) = (CommandId(0), Kind::Compress);
+        let prepared = Prepared { tag, id, begun: now, kind, barrier: true, runs };
+        self.launch(Box::new(prepared), Policy::own(), out);
     }
 
     /// The server's answer to the proxy's COMPRESS; the octets behind an OK are deflated.

@@ -19,13 +19,16 @@ mod script;
 mod send;
 mod server;
 mod status;
+#[cfg(test)]
+mod tests;
 mod view;
 
 use std::borrow::Cow;
 use std::collections::VecDeque;
+use std::fmt;
 use std::time::Instant;
 
-use bytes::{Bytes, BytesMut};
+use bytes::{Buf, Bytes, BytesMut};
 
 use self::compress::Deflate;
 use self::phase::{Answer, FIRST, Greeting, Idle, Kind, Pending, Phase};
@@ -76,6 +79,8 @@ pub struct Imap {
     /// One line that may still come and means nothing: the empty line after a padded message, or a
     /// DONE that crossed the end of IDLE.
     stray: Option<Stray>,
+    /// A search that was to replace `$` was denied: `$` is empty for the client, not for the server.
+    stale_result: bool,
     last: Instant,
 }
 
@@ -89,12 +94,24 @@ struct ServerFacts {
 }
 
 /// A command whose literals are being read; empty at a command's start.
-#[derive(Debug, Default)]
+#[derive(Default)]
 struct Assembly {
     octets: Vec<u8>,
     /// Octets that are not a literal's.
     text: usize,
     literals: usize,
+}
+
+impl fmt::Debug for Assembly {
+    /// Without the octets, among which may be a password.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { octets, text, literals } = self;
+        f.debug_struct("Assembly")
+            .field("octets", &octets.len())
+            .field("text", text)
+            .field("literals", literals)
+            .finish()
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -137,6 +154,7 @@ impl Imap {
             last_own: 0,
             errors: 0,
             stray: None,
+            stale_result: false,
             last: setup.started,
             setup,
         }
@@ -221,12 +239,15 @@ impl Imap {
         }
     }
 
-    /// Reports a line whose tag is not shown.
-    fn say_masked(&self, by: Speaker, id: Option<CommandId>, line: &[u8], now: Instant, out: &mut Outbox) {
-        if self.setup.terms.transcript {
-            let rest = line.iter().position(|octet| *octet == b' ').and_then(|at| line.get(at..)).unwrap_or_default();
-            let tag = if line.starts_with(b"* ") { "*" } else { "‹tag›" };
-            self.say_text(by, id, format!("{tag}{}", legible(rest)), line.len() as u64, now, out);
+    /// Reports a status response. Without a command that it answers, its tag may be anything that was
+    /// typed where a command is expected, a password too.
+    fn say_status(&self, by: Speaker, id: Option<CommandId>, line: &[u8], now: Instant, out: &mut Outbox) {
+        let end = line.iter().position(|octet| *octet == b' ').unwrap_or(line.len());
+        if id.is_some() || line.starts_with(b"* ") || line.starts_with(b"[") {
+            self.say(by, id, line, now, out);
+        } else {
+            let text = format!("‹tag›{}", legible(line.get(end..).unwrap_or_default()));
+            self.say_text(by, id, text, line.len() as u64, now, out);
         }
     }
 
@@ -240,6 +261,8 @@ impl Imap {
     /// Octets pass unread from here on, in both directions (posture observe only).
     fn go_opaque(&mut self, side: Side, detail: &'static str, now: Instant, out: &mut Outbox) {
         Self::violated(side, ViolationKind::Framing, detail, now, out);
+        self.send_held(out);
+        self.abort_pending(now, out);
         self.phase = Phase::Opaque;
     }
 
@@ -267,7 +290,9 @@ impl Imap {
             self.finish_logout(now, out);
             self.end(why, sentence, now, out);
         } else if inboxes.client_ended && self.done_with_client() {
+            self.abort_pending(now, out);
             self.phase = Phase::Closed;
+            self.change_state(State::Logout, now, out);
             out.close(now, CloseReason::ClientEof, "The client closed the connection");
         }
     }
@@ -277,7 +302,7 @@ impl Imap {
     fn done_with_client(&self) -> bool {
         match self.phase {
             Phase::Hold(_) | Phase::Answer(_) | Phase::Detach(_) => false,
-            Phase::Command | Phase::Opaque => self.pending.is_empty(),
+            Phase::Command => self.pending.iter().all(|pending| matches!(pending.kind, Kind::Raw)),
             _ => true,
         }
     }
@@ -295,7 +320,8 @@ impl Session for Imap {
             let step = if matches!(self.phase, Phase::Opaque) {
                 Self::pass_opaque(inboxes, out)
             } else {
-                let client = self.read_client(&mut inboxes.client, now, out);
+                let cutting = self.responses.is_cutting();
+                let client = if cutting { Step::Stalled } else { self.read_client(&mut inboxes.client, now, out) };
                 let early = !inboxes.client.is_empty();
                 match self.read_server(&mut inboxes.upstream, early, now, out) {
                     Step::Stalled => client,
@@ -324,6 +350,7 @@ impl Session for Imap {
                 // nothing parsed before TLS survives it (RFC 9051 §6.2.1)
                 self.commands = Framer::default();
                 self.assembly = Assembly::default();
+                self.stray = None;
                 self.phase = Phase::Command;
             }
             Side::Upstream => self.upstream_secured(now, out),
@@ -369,6 +396,14 @@ impl Session for Imap {
 /// How the tags of the proxy's own commands begin; what follows cannot be guessed.
 const OWN: &str = "MW";
 
+/// Drops octets that may be a secret.
+fn wipe_front(inbox: &mut BytesMut, len: usize) {
+    if let Some(octets) = inbox.get_mut(..len) {
+        octets.fill(0);
+    }
+    inbox.advance(len);
+}
+
 /// Overwrites octets that may be a secret before their memory is given back.
 fn wipe(octets: &mut BytesMut) {
     octets.fill(0);
@@ -383,5 +418,5 @@ fn secret(octets: Vec<u8>) -> Bytes {
 /// An answer of the proxy that completes no command.
 fn bare_answer(line: String) -> Answer {
     let speaker = Speaker::ProxyToClient;
-    Answer { line: line.into(), speaker, masked: false, completes: None, starts: None, close: None }
+    Answer { line: line.into(), speaker, completes: None, starts: None, close: None }
 }

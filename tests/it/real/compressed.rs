@@ -87,7 +87,7 @@ fn interimap_synchronises_through_compression_on_both_sides() {
 fn imapflow_sees_the_same_compressed_on_each_side() {
     let day = |route| {
         let lab = Lab::start(route, Tls::Implicit, &awkward());
-        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/clients/imapflow_session.mjs");
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/clients/imapflow_compressed.mjs");
         let mut command = Command::new("node");
         command.arg(path).arg(lab.ports().imap.to_string()).arg(lab.ca()).args([USER, PASSWORD]);
         let done = run(&mut command, Duration::from_mins(1));
