@@ -123,6 +123,7 @@ impl Imap {
                 operation: command.operation,
                 effect: command.effect,
                 mailboxes: command.mailboxes.clone(),
+                message: None,
             },
         );
     }

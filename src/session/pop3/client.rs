@@ -10,7 +10,7 @@ use super::turn::{Cursor, Turn};
 use super::{Phase, Pop3, QUEUE};
 use crate::policy::{Denial, Facts, Permit, Policy, Verdict};
 use crate::session::{
-    Alteration, Answered, CloseReason, CommandId, Completion, Observation, Speaker, State, ViolationKind,
+    Alteration, Answered, CloseReason, CommandId, Completion, MessageRef, Observation, Speaker, State, ViolationKind,
 };
 use crate::wire::pop3::{Command, Keyword, Piece, SyntaxError, Unknown, is_offered, text_of};
 use crate::wire::{Effect, Operation, Protocol, Side};
@@ -92,7 +92,7 @@ impl Pop3 {
         let id = self.new_id();
         let objection = self.objection(&request);
         if let Some(objection) = objection.as_ref().filter(|objection| objection.always || self.enforces()) {
-            begin(id, &request, Speaker::ClientHeld, count, turn);
+            self.begin(id, &request, Speaker::ClientHeld, count, turn);
             turn.violated(Side::Client, objection.kind, objection.reply);
             cursor.discard(count, turn.out);
             self.answer_locally(id, count, format!("-ERR {}\r\n", objection.reply), Answered::Syntax, turn);
@@ -100,11 +100,11 @@ impl Pop3 {
             return;
         }
         let user = request.user.as_deref().or(self.user.as_deref());
-        let verdict = self.judge(user, request.label, request.operation, request.effect, request.message);
+        let verdict = self.judge(user, &request.label, request.operation, request.effect, request.message);
         let (permit, denial) = match verdict {
             Verdict::Allow(permit) => (permit, None),
             Verdict::Deny(denial) if self.enforces() => {
-                begin(id, &request, Speaker::ClientHeld, count, turn);
+                self.begin(id, &request, Speaker::ClientHeld, count, turn);
                 cursor.discard(count, turn.out);
                 self.deny(id, count, &request, &denial, turn);
                 return;
@@ -112,7 +112,7 @@ impl Pop3 {
             Verdict::Deny(denial) => (Policy::own(), Some(denial)),
         };
         if matches!(request.asked, Asked::Stls) {
-            begin(id, &request, Speaker::ClientHeld, count, turn);
+            self.begin(id, &request, Speaker::ClientHeld, count, turn);
             cursor.discard(count, turn.out);
             self.stls(id, count, turn);
             return;
@@ -120,7 +120,7 @@ impl Pop3 {
         let canonical = if self.enforces() { request.names } else { 0 };
         let lower = cursor.front(canonical).iter().filter(|octet| octet.is_ascii_lowercase()).count();
         let by = if lower > 0 { Speaker::ClientHeld } else { Speaker::Client };
-        begin(id, &request, by, count, turn);
+        self.begin(id, &request, by, count, turn);
         if let Some(denial) = denial {
             turn.observe(decided(id, &denial, false));
         }
@@ -145,17 +145,17 @@ impl Pop3 {
         };
         let request = Request::malformed(error, count);
         if self.enforces() {
-            begin(id, &request, Speaker::ClientHeld, count, turn);
+            self.begin(id, &request, Speaker::ClientHeld, count, turn);
             turn.violated(Side::Client, kind, reply);
             cursor.discard(count, turn.out);
             self.answer_locally(id, count, format!("-ERR {reply}\r\n"), Answered::Syntax, turn);
             self.count_error(turn);
             return;
         }
-        begin(id, &request, Speaker::Client, count, turn);
+        self.begin(id, &request, Speaker::Client, count, turn);
         turn.violated(Side::Client, kind, reply);
         let user = self.user.as_deref();
-        if let Verdict::Deny(denial) = self.judge(user, request.label, request.operation, request.effect, None) {
+        if let Verdict::Deny(denial) = self.judge(user, &request.label, request.operation, request.effect, None) {
             turn.observe(decided(id, &denial, false));
         }
         cursor.keep_secret(count, 0, turn.out);
@@ -181,11 +181,11 @@ impl Pop3 {
         let id = self.new_id();
         let request = Request::malformed(SyntaxError::Unknown, so_far);
         if self.enforces() {
-            begin(id, &request, Speaker::ClientHeld, so_far, turn);
+            self.begin(id, &request, Speaker::ClientHeld, so_far, turn);
             self.answer_locally(id, so_far, format!("-ERR {detail}\r\n"), Answered::Syntax, turn);
             self.count_error(turn);
         } else {
-            begin(id, &request, Speaker::Client, so_far, turn);
+            self.begin(id, &request, Speaker::Client, so_far, turn);
             self.await_answer(id, Asked::Unknown, turn);
         }
         true
@@ -293,6 +293,24 @@ impl Pop3 {
         turn.out.start_tls(Side::Client);
     }
 
+    fn begin(&self, id: CommandId, request: &Request, by: Speaker, octets: usize, turn: &mut Turn<'_>) {
+        turn.said(by, Some(id), octets, || request.shown.clone());
+        let message = request.message.map(|number| MessageRef {
+            number: Some(number),
+            unique_id: self.unique_ids.of(number),
+            ..MessageRef::default()
+        });
+        turn.observe(Observation::CommandBegun {
+            id,
+            tag: None,
+            command: request.label.clone(),
+            operation: request.operation,
+            effect: request.effect,
+            mailboxes: Vec::new(),
+            message,
+        });
+    }
+
     fn new_id(&mut self) -> CommandId {
         self.commands = self.commands.saturating_add(1);
         CommandId(self.commands)
@@ -340,18 +358,6 @@ impl Pop3 {
             self.end(CloseReason::ClientViolation, detail, Some("Too many errors"), turn);
         }
     }
-}
-
-fn begin(id: CommandId, request: &Request, by: Speaker, octets: usize, turn: &mut Turn<'_>) {
-    turn.said(by, Some(id), octets, || request.shown.clone());
-    turn.observe(Observation::CommandBegun {
-        id,
-        tag: None,
-        command: request.command(),
-        operation: request.operation,
-        effect: request.effect,
-        mailboxes: Vec::new(),
-    });
 }
 
 /// Sends a command that may go up, the first `canonical` octets in upper case.

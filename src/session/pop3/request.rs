@@ -11,7 +11,7 @@ use crate::wire::{Effect, Operation};
 
 pub(super) struct Request {
     /// The keyword in upper case, or `unknown`.
-    pub(super) label: &'static str,
+    pub(super) label: Cow<'static, str>,
     /// `None`: the line is no command.
     pub(super) keyword: Option<Keyword>,
     pub(super) operation: Operation,
@@ -40,7 +40,7 @@ pub(super) enum Initial {
 impl Request {
     pub(super) fn of(command: &Command<'_>, line: &[u8]) -> Self {
         let keyword = command.keyword();
-        let label = keyword.as_label();
+        let label = Cow::Borrowed(keyword.as_label());
         let (mut user, mut initial_state) = (None, Initial::Sound);
         let asked = match *command {
             Command::User(name) => {
@@ -108,7 +108,7 @@ impl Request {
             SyntaxError::LineEnd | SyntaxError::Nul | SyntaxError::Unknown => ("unknown", None),
         };
         Self {
-            label,
+            label: Cow::Borrowed(label),
             keyword,
             operation: Operation::Unknown,
             effect: Effect::Unknown,
@@ -120,10 +120,6 @@ impl Request {
             shown: super::turn::unparsable(octets),
             initial: Initial::Sound,
         }
-    }
-
-    pub(super) fn command(&self) -> Cow<'static, str> {
-        Cow::Borrowed(self.label)
     }
 }
 
