@@ -12,7 +12,9 @@ use crate::policy::{Denial, Facts, Permit, Policy, Verdict};
 use crate::session::{
     Alteration, Answered, CloseReason, CommandId, Completion, MessageRef, Observation, Speaker, State, ViolationKind,
 };
-use crate::wire::pop3::{Command, Keyword, Piece, SyntaxError, Unknown, is_offered, text_of};
+use crate::wire::pop3::{
+    Command, Keyword, Names, Piece, SyntaxError, Unknown, is_offered, is_unlisted_sound, text_of, unlisted_keyword,
+};
 use crate::wire::{Effect, Operation, Protocol, Side};
 
 /// Why a command is not for the server.
@@ -75,7 +77,11 @@ impl Pop3 {
 
     fn command_line(&mut self, count: usize, cursor: &mut Cursor<'_>, turn: &mut Turn<'_>) -> bool {
         let line = text_of(cursor.front(count));
-        let parsed = Command::parse(line).map(|command| Request::of(&command, line));
+        let parsed = match Command::parse(line) {
+            Ok(command) => Ok(Request::of(&command, line)),
+            Err(SyntaxError::Unknown) => self.unlisted(line),
+            Err(error) => Err(error),
+        };
         let bare_lf = !cursor.front(count).ends_with(b"\r\n");
         let stands_alone = parsed.as_ref().map_or(!self.enforces(), |request| request.asked.stands_alone());
         if stands_alone && !self.queue.is_empty() {
@@ -141,7 +147,9 @@ impl Pop3 {
             SyntaxError::LineEnd => (ViolationKind::BareLineEnd, "A line ends in CRLF and has no other CR or LF"),
             SyntaxError::Nul => (ViolationKind::Nul, "A line has no NUL"),
             SyntaxError::Unknown => (ViolationKind::UnknownCommand, "That command is not known here"),
-            SyntaxError::Arguments(_) => (ViolationKind::Syntax, "Those are not the arguments of that command"),
+            SyntaxError::Form | SyntaxError::Arguments(_) => {
+                (ViolationKind::Syntax, "Those are not the arguments of that command")
+            }
         };
         let request = Request::malformed(error, count);
         if self.enforces() {
@@ -206,8 +214,12 @@ impl Pop3 {
     }
 
     fn objection(&self, request: &Request) -> Option<Objection> {
-        let keyword = request.keyword?;
         let object = |kind, reply, always| Some(Objection { kind, reply, always });
+        let Some(keyword) = request.keyword else {
+            // known by its name alone: it may log in, or carry a secret
+            let in_clear = object(ViolationKind::ClearLogin, "That command needs TLS: send STLS first", true);
+            return in_clear.filter(|_| self.is_in_clear());
+        };
         if keyword == Keyword::Stls {
             let offered = self.is_in_clear() && self.state == State::NotAuthenticated && !self.utf8;
             // where STLS is not the proxy's to do, it is nobody's: the server's TLS is not the client's
@@ -236,8 +248,8 @@ impl Pop3 {
 
     fn objection_to_mechanism(&self, mechanism: &str, initial: Initial) -> Option<Objection> {
         let object = |kind, reply, always| Some(Objection { kind, reply, always });
-        let (listed, hide) = (self.advertised.channel_binding, &self.setup.terms.hide);
-        let offered = |unknown| is_offered(mechanism.as_bytes(), listed, unknown, hide);
+        let (listed, names) = (self.advertised.channel_binding, self.names());
+        let offered = |unknown| is_offered(mechanism.as_bytes(), listed, unknown, names);
         if !offered(Unknown::Hide) {
             let always = !offered(Unknown::Show);
             return object(ViolationKind::UnknownCommand, "That mechanism is not available here", always);
@@ -247,6 +259,18 @@ impl Pop3 {
             Initial::Malformed => object(ViolationKind::Sasl, "The initial response is not base64", false),
             Initial::BindsChannel => object(ViolationKind::Sasl, "Channel binding is not possible here", false),
         }
+    }
+
+    /// What the operator says of names.
+    pub(super) fn names(&self) -> Names<'_> {
+        Names { hide: &self.setup.terms.hide, allow: &self.setup.terms.allow }
+    }
+
+    /// A command that is in no table, if the operator allows its name.
+    fn unlisted(&self, line: &[u8]) -> Result<Request, SyntaxError> {
+        let keyword = unlisted_keyword(line).filter(|keyword| self.names().allows(keyword));
+        let keyword = keyword.ok_or(SyntaxError::Unknown)?;
+        if is_unlisted_sound(line) { Ok(Request::unlisted(keyword, line)) } else { Err(SyntaxError::Form) }
     }
 
     /// What the operator hides from CAPA is refused as a command too.

@@ -101,11 +101,35 @@ impl Request {
         }
     }
 
+    /// A command that is known by its name alone, because the operator allows it. Its arguments may be a
+    /// secret; its answer is taken for a single line.
+    pub(super) fn unlisted(keyword: String, line: &[u8]) -> Self {
+        let names = keyword.len();
+        let shown = if line.len() > names {
+            format!("{} {MASK}", shown(line.get(..names).unwrap_or_default()))
+        } else {
+            shown(line)
+        };
+        Self {
+            label: Cow::Owned(keyword),
+            keyword: None,
+            operation: Operation::Unknown,
+            effect: Effect::Unknown,
+            message: None,
+            user: None,
+            asked: Asked::Unknown,
+            is_secret: true,
+            names,
+            shown,
+            initial: Initial::Sound,
+        }
+    }
+
     /// A line that is no command. It may be a password at the wrong place.
     pub(super) fn malformed(error: SyntaxError, octets: usize) -> Self {
         let (label, keyword) = match error {
             SyntaxError::Arguments(keyword) => (keyword.as_label(), None),
-            SyntaxError::LineEnd | SyntaxError::Nul | SyntaxError::Unknown => ("unknown", None),
+            SyntaxError::LineEnd | SyntaxError::Nul | SyntaxError::Unknown | SyntaxError::Form => ("unknown", None),
         };
         Self {
             label: Cow::Borrowed(label),

@@ -16,8 +16,8 @@ mod tag;
 mod unlisted;
 
 pub use command::{
-    Announced, AppendMore, Command, Content, Details, Enclosure, Head, IdField, LiteralSpan, Malformed, MessageHead,
-    Reason, Stop, parse, parse_append_more, parse_with,
+    Announced, AppendMore, Between, Command, Content, Details, Enclosure, Head, IdField, LiteralSpan, Malformed,
+    MessageHead, Reason, Stop, parse, parse_append_more, parse_with,
 };
 pub use fetch::{FetchScanner, FetchSummary};
 pub use framer::{Framer, Piece};
