@@ -30,9 +30,9 @@ impl Refusal {
         Self { word: "BAD", code: None, sentence: sentence.to_owned(), by: Answered::Syntax }
     }
 
-    /// A login in clear where TLS is to be started first.
-    pub(super) fn privacy_required() -> Self {
-        let (sentence, by) = ("Start TLS before logging in".to_owned(), Answered::Syntax);
+    /// A command that may carry a secret, in clear where TLS is to be started first.
+    pub(super) fn privacy_required(sentence: &str) -> Self {
+        let (sentence, by) = (sentence.to_owned(), Answered::Syntax);
         Self { word: "NO", code: Some("PRIVACYREQUIRED".into()), sentence, by }
     }
 
@@ -168,7 +168,8 @@ impl Imap {
             }
         }
         if self.is_clear_login(command) {
-            return violated(ViolationKind::ClearLogin, Refusal::privacy_required(), out);
+            let refusal = Refusal::privacy_required("Start TLS before logging in");
+            return violated(ViolationKind::ClearLogin, refusal, out);
         }
         if !self.is_offered(command) {
             return violated(ViolationKind::UnknownCommand, Refusal::bad("This command is not offered here"), out);

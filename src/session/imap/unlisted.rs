@@ -56,17 +56,20 @@ impl Imap {
         now: Instant,
         out: &mut Outbox,
     ) -> Result<Permit, Refusal> {
-        let objection = if self.is_own_tag(&command.tag) {
-            Some((ViolationKind::Syntax, Refusal::bad("This tag is not available")))
-        } else if self.is_in_clear() {
-            // it may carry a secret
-            Some((ViolationKind::ClearLogin, Refusal::privacy_required()))
-        } else {
-            None
-        };
-        if let Some((kind, refusal)) = objection {
+        let violated = |kind, refusal: Refusal, out: &mut Outbox| {
             Self::violated(Side::Client, kind, refusal.sentence().to_owned(), now, out);
-            return Err(refusal);
+            Err(refusal)
+        };
+        if self.is_own_tag(&command.tag) {
+            return violated(ViolationKind::Syntax, Refusal::bad("This tag is not available"), out);
+        }
+        if self.is_in_clear() {
+            // it may log in, or carry a secret
+            let refusal = Refusal::privacy_required("Start TLS before this command");
+            let refused = violated(ViolationKind::ClearLogin, refusal, out);
+            if self.enforcing() {
+                return refused;
+            }
         }
         let facts = Facts {
             protocol: Protocol::Imap,

@@ -217,7 +217,7 @@ impl Pop3 {
         let object = |kind, reply, always| Some(Objection { kind, reply, always });
         let Some(keyword) = request.keyword else {
             // known by its name alone: it may log in, or carry a secret
-            let in_clear = object(ViolationKind::ClearLogin, "That command needs TLS: send STLS first", true);
+            let in_clear = object(ViolationKind::ClearLogin, "That command needs TLS: send STLS first", false);
             return in_clear.filter(|_| self.is_in_clear());
         };
         if keyword == Keyword::Stls {
