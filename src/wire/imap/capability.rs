@@ -114,7 +114,7 @@ const OWN: &[&str] = &["STARTTLS", "LOGINDISABLED", "LITERAL+", "LITERAL-"];
 pub fn never(name: &str) -> Option<&'static str> {
     let upper = name.to_ascii_uppercase();
     if listed(OWN, &upper) {
-        return Some("this program says it for itself, as its own TLS and literals are");
+        return Some("this program says it for itself: TLS and literals are its own");
     }
     NEVER.iter().find(|(_, names)| listed(names, &upper)).map(|(why, _)| *why)
 }

@@ -40,7 +40,7 @@ fn named(names: &[String], name: &str) -> bool {
 pub fn never(name: &str) -> Option<&'static str> {
     let upper = name.to_ascii_uppercase();
     match upper.as_str() {
-        "STLS" => Some("this program says it for itself, as its own TLS is"),
+        "STLS" => Some("this program says it for itself: TLS is its own"),
         // servers believe what these say of the client's address, from a proxy of theirs
         "XCLIENT" | "XOIP" => Some("with it a client could claim to be another"),
         _ => upper.strip_prefix("AUTH=").and_then(why_never),
