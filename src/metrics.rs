@@ -156,6 +156,7 @@ impl Metrics {
                 families.stored.with_label_values(&[protocol]).inc();
                 families.stored_bytes.with_label_values(&[protocol]).inc_by(*octets);
             }
+            Observation::Expunged { .. } => families.expunged.with_label_values(&[protocol]).inc(),
             Observation::Authentication { mechanism, accepted, .. } => {
                 let result = if *accepted { "accepted" } else { "refused" };
                 families.authentications.with_label_values(&[protocol, families::mechanism(mechanism), result]).inc();
@@ -178,6 +179,7 @@ impl Metrics {
             Observation::Said(_)
             | Observation::Greeted
             | Observation::TlsStarted { .. }
+            | Observation::Vanished { .. }
             | Observation::StateChanged { .. } => {}
         }
     }

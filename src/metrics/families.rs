@@ -93,6 +93,7 @@ families! {
     retrieved_bytes: counter IntCounterVec, "retrieved_bytes_total",
         "Bytes of message content that went to clients.", ["protocol", "extent"];
     stored: counter IntCounterVec, "messages_stored_total", "Messages uploaded.", ["protocol"];
+    expunged: counter IntCounterVec, "messages_expunged_total", "Messages a server told to be gone.", ["protocol"];
     stored_bytes: counter IntCounterVec, "stored_bytes_total", "Bytes of messages uploaded.", ["protocol"];
     authentications: counter IntCounterVec, "auth_attempts_total", "Logins tried, by result.",
         ["protocol", "mechanism", "result"];
@@ -144,6 +145,7 @@ impl Families {
         self.session_duration.with_label_values(&[protocol]);
         self.stored.with_label_values(&[protocol]);
         self.stored_bytes.with_label_values(&[protocol]);
+        self.expunged.with_label_values(&[protocol]);
         for operation in Operation::ALL {
             self.operations.with_label_values(&[protocol, operation.as_label()]);
         }

@@ -30,7 +30,7 @@ pub struct Facts<'a> {
     pub effect: Effect,
     /// The mailboxes it names, decoded to Unicode, `INBOX` in upper case.
     pub mailboxes: &'a [String],
-    /// The mailbox that is selected.
+    /// The mailbox that is selected, if the command acts on its messages (COPY and MOVE take from it).
     pub selected: Option<&'a str>,
     /// The POP3 message-number it names.
     pub message: Option<u32>,

@@ -148,7 +148,7 @@ impl Rule {
             && (self.effect.is_empty() || self.effect.contains(&facts.effect))
             && (self.mailbox.is_empty()
                 || facts.mailboxes.iter().any(|name| mailbox(name))
-                || (facts.mailboxes.is_empty() && facts.selected.is_some_and(mailbox)))
+                || facts.selected.is_some_and(mailbox))
             && (self.message.is_none() || self.message == facts.message)
     }
 }

@@ -74,6 +74,8 @@ impl Summary {
             | Observation::StateChanged { .. }
             | Observation::Retrieved { .. }
             | Observation::Stored { .. }
+            | Observation::Expunged { .. }
+            | Observation::Vanished { .. }
             | Observation::Altered { .. } => {}
         }
     }

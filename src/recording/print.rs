@@ -213,6 +213,8 @@ impl Talk {
                 | Observation::Authentication { .. }
                 | Observation::Retrieved { .. }
                 | Observation::Stored { .. }
+                | Observation::Expunged { .. }
+                | Observation::Vanished { .. }
                 | Observation::Decided { .. }
                 | Observation::Altered { .. }
                 | Observation::Violated(_)
@@ -256,7 +258,14 @@ impl Talk {
                 let (message, extent) = (phrase::message(message), phrase::extent(*extent));
                 note(format!("{message}: {extent}, {}", phrase::octets(*octets)))
             }
-            Observation::Stored { octets, .. } => note(format!("message stored: {}", phrase::octets(*octets))),
+            Observation::Stored { octets, message, .. } => {
+                note(format!("{} stored: {}", phrase::message(message), phrase::octets(*octets)))
+            }
+            Observation::Expunged { message } => note(format!("{} is gone", phrase::message(message))),
+            Observation::Vanished { mailbox, uids, .. } => {
+                let mailbox = mailbox.as_ref().map(|name| format!(" of {name}")).unwrap_or_default();
+                note(format!("messages with UID {uids}{mailbox} are gone"))
+            }
             Observation::Decided { id, rule, action, enforced } => {
                 let name = self.running.get(id).map_or("", |running| running.name.as_str());
                 let mood = if *enforced { "" } else { " (only reported: posture observe)" };
@@ -345,6 +354,8 @@ fn held_because(said: &Said, events: &[Event]) -> Option<String> {
         | Observation::Authentication { .. }
         | Observation::Retrieved { .. }
         | Observation::Stored { .. }
+        | Observation::Expunged { .. }
+        | Observation::Vanished { .. }
         | Observation::Decided { .. }
         | Observation::Altered { .. }
         | Observation::Violated(_)

@@ -65,7 +65,8 @@ fn batches() -> Vec<Vec<Event>> {
 
 /// Its first half.
 fn first_batches() -> Vec<Vec<Event>> {
-    let whole = MessageRef { number: Some(7), uid: Some(12), mailbox: Some("INBOX".to_owned()), unique_id: None };
+    let mailbox = Some("INBOX".to_owned());
+    let whole = MessageRef { number: Some(7), uid: Some(12), mailbox, ..MessageRef::default() };
     vec![
         vec![event(900, said(Speaker::Upstream, None, "* OK ready")), event(900, Observation::Greeted)],
         vec![

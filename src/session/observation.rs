@@ -107,6 +107,24 @@ pub enum Observation {
         id: CommandId,
         /// Octets of content.
         octets: u64,
+        /// Where it is, as far as the server told (APPENDUID, RFC 4315 §3).
+        message: MessageRef,
+    },
+    /// The server told that a message of the selected mailbox is gone (EXPUNGE), whoever removed it.
+    Expunged {
+        /// Which.
+        message: MessageRef,
+    },
+    /// The server told that messages of the selected mailbox are gone, by UID (VANISHED, RFC 7162 §3.2.10).
+    Vanished {
+        /// The mailbox.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        mailbox: Option<String>,
+        /// Its UIDVALIDITY.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        uid_validity: Option<u32>,
+        /// The UIDs as the server wrote them, cut at 1000 octets.
+        uids: String,
     },
     /// The policy refused or changed something.
     Decided {
@@ -245,6 +263,9 @@ pub struct MessageRef {
     /// IMAP UID.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub uid: Option<u32>,
+    /// UIDVALIDITY of the mailbox: with it, mailbox and UID name one message for ever (RFC 9051 §2.3.1.1).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub uid_validity: Option<u32>,
     /// POP3 unique-id.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unique_id: Option<String>,

@@ -1,6 +1,7 @@
 //! What a session asks of the shell, in order.
 
 use std::collections::VecDeque;
+use std::fmt;
 use std::io::IoSlice;
 use std::time::Instant;
 
@@ -20,10 +21,20 @@ pub struct Outbox {
     started: Instant,
 }
 
-#[derive(Debug, Default)]
+/// What a run takes beside its octets: its record, and the smallest buffer with its reference count.
+const RUN: usize = 256;
+
+#[derive(Default)]
 struct Queue {
     runs: VecDeque<Bytes>,
     octets: usize,
+}
+
+impl fmt::Debug for Queue {
+    /// Without the octets, among which may be a password.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Queue").field("octets", &self.octets).finish_non_exhaustive()
+    }
 }
 
 impl Outbox {
@@ -71,6 +82,14 @@ impl Outbox {
     #[must_use]
     pub fn queued(&self, to: Side) -> usize {
         self.queue(to).octets
+    }
+
+    /// Memory that what is queued for one side takes, as far as it counts: a peer that sends an octet
+    /// at a time makes many small runs, and each has its buffer and its place in the queue.
+    #[must_use]
+    pub fn held(&self, to: Side) -> usize {
+        let queue = self.queue(to);
+        queue.octets + queue.runs.len() * RUN
     }
 
     /// Fills `slices` with what is queued for one side, for a vectored write; says how many.

@@ -7,6 +7,7 @@
 pub mod imap;
 mod operation;
 pub mod pop3;
+pub mod sasl;
 
 use serde::{Deserialize, Serialize};
 

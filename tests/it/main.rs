@@ -5,6 +5,7 @@
 mod cli;
 mod config;
 mod journeys;
+mod papers;
 mod proxy;
 mod real;
 mod transcripts;

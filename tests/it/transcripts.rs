@@ -4,6 +4,7 @@
 //! held against what it says; then again with its octets arriving in other pieces, and held against
 //! the first play: octets and events must agree.
 
+mod any_octets;
 mod event;
 mod play;
 mod script;

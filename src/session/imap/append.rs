@@ -5,10 +5,11 @@ use std::time::Instant;
 
 use bytes::{Bytes, BytesMut};
 
-use super::phase::{Answer, Body, Phase};
+use super::phase::{Answer, Body, Phase, Whose};
 use super::server::Fate;
+use super::status::code_numbers;
 use super::{Imap, Stray, send, wipe};
-use crate::session::{CommandId, Observation, Outbox, Speaker, ViolationKind};
+use crate::session::{CommandId, MessageRef, Observation, Outbox, Speaker, ViolationKind};
 use crate::wire::Side;
 use crate::wire::imap::{Announcement, AppendMore, Stop, Tail, parse_append_more};
 
@@ -40,6 +41,11 @@ impl Imap {
         self.say_text(Speaker::Client, self.open_id(), format!("‹literal, {octets} octets›"), octets, now, out);
         self.commands.expect_octets(octets);
         body.stored.push(octets);
+        if let Whose::Unjudged(id) = body.whose
+            && let Some(open) = self.pending.iter_mut().find(|pending| Some(pending.id) == id)
+        {
+            open.complete = true;
+        }
         self.phase = if octets == 0 { Phase::BodyTail(body) } else { Phase::Body(body) };
     }
 
@@ -54,16 +60,23 @@ impl Imap {
     /// The line behind a message: the end of the command, or its next message or part.
     pub(super) fn after_message(&mut self, line: BytesMut, tail: Tail, early: bool, now: Instant, out: &mut Outbox) {
         let Phase::BodyTail(body) = std::mem::replace(&mut self.phase, Phase::Command) else { return };
-        if body.raw {
-            return self.after_raw_message(body, line, tail, now, out);
+        if let Whose::Unjudged(id) = body.whose {
+            return self.after_raw_message(id, body, line, tail, now, out);
         }
         if body.early.is_some() {
             // refused already: the octets owed have been sent, the rest is thrown away, the line end closes it
             return self.finish_refused(body, line, tail, early, now, out);
         }
         match parse_append_more(&line, body.enclosure) {
-            Ok(AppendMore::End) => self.end_message_command(body, line, now, out),
-            Ok(AppendMore::Message { message, .. }) if body.several => {
+            // one judgement covers the command's further messages, but not what they need or copy from elsewhere
+            Ok(AppendMore::End { mailboxes, needs } | AppendMore::Message { mailboxes, needs, .. })
+                if !mailboxes.is_empty() || !self.are_offered(&needs) || (!body.several && !needs.is_empty()) =>
+            {
+                let detail = "A further message is of a kind that is not offered here";
+                self.client_fault(ViolationKind::UnknownCommand, detail, now, out);
+            }
+            Ok(AppendMore::End { .. }) => self.end_message_command(body, line, now, out),
+            Ok(AppendMore::Message { message, .. }) => {
                 if message.announced.size > self.setup.terms.limits.message as u64 {
                     let detail = "[TOOBIG] A message of the command is larger than this server takes";
                     return self.client_fault(ViolationKind::LiteralTooLarge, detail, now, out);
@@ -77,8 +90,19 @@ impl Imap {
                 }
                 self.phase = Phase::Announced(next);
             }
+            Err(_) if !self.enforcing() => {
+                Self::violated(
+                    Side::Client,
+                    ViolationKind::Syntax,
+                    "What follows a message is not valid IMAP",
+                    now,
+                    out,
+                );
+                let id = self.open_id();
+                self.after_raw_message(id, body, line, tail, now, out);
+            }
             // what has gone up cannot be taken back but by leaving the command unfinished
-            Ok(AppendMore::Message { .. }) | Err(Stop::Syntax(_) | Stop::Literal | Stop::Message(_)) => {
+            Err(Stop::Syntax(_) | Stop::Literal | Stop::Message(_)) => {
                 let detail = "What follows a message is not valid IMAP";
                 self.client_fault(ViolationKind::Syntax, detail, now, out);
             }
@@ -115,18 +139,22 @@ impl Imap {
         }
     }
 
-    fn after_raw_message(&mut self, body: Body, line: BytesMut, tail: Tail, now: Instant, out: &mut Outbox) {
-        let text = format!("‹unparsable line, {} octets›", line.len());
-        self.say_text(Speaker::Client, None, text, line.len() as u64, now, out);
+    fn after_raw_message(
+        &mut self,
+        id: Option<CommandId>,
+        body: Body,
+        line: BytesMut,
+        tail: Tail,
+        now: Instant,
+        out: &mut Outbox,
+    ) {
+        self.say_passed(&line, now, out);
         out.send(Side::Upstream, line.freeze());
-        if let Tail::Literal(Announcement { octets, synchronizing, .. }) = tail {
-            let next = Body { octets, client_waits: synchronizing, ..body };
-            if synchronizing {
-                self.phase = Phase::Announced(next);
-            } else {
-                self.begin_octets(next, now, out);
-            }
+        if let Some(open) = self.pending.iter_mut().find(|pending| Some(pending.id) == id) {
+            open.complete = true;
+            open.stored.clone_from(&body.stored);
         }
+        self.raw_literal(id, body.stored, tail, now, out);
     }
 
     /// A line behind a message that is too long to be one.
@@ -144,10 +172,25 @@ impl Imap {
         self.refuse(answer, Tail::Literal(announced), early, now, out);
     }
 
-    /// Reports the messages that an answered APPEND stored.
-    pub(super) fn report_stored(id: CommandId, stored: &[u64], now: Instant, out: &mut Outbox) {
+    /// Reports the messages that an answered APPEND stored; `code` may be APPENDUID, which tells the UID of
+    /// a single message (RFC 4315 §3; of several it tells a set, which is not taken apart).
+    pub(super) fn report_stored(
+        id: CommandId,
+        stored: &[u64],
+        mailbox: Option<&str>,
+        code: Option<&[u8]>,
+        now: Instant,
+        out: &mut Outbox,
+    ) {
+        let numbers = code.map(|code| code_numbers(code, b"APPENDUID ")).unwrap_or_default();
+        let (uid_validity, uid) = match numbers[..] {
+            [uid_validity, uid] => (Some(uid_validity), Some(uid)),
+            _ => (None, None),
+        };
         for octets in stored {
-            out.observe(now, Observation::Stored { id, octets: *octets });
+            let message =
+                MessageRef { uid, uid_validity, mailbox: mailbox.map(str::to_owned), ..MessageRef::default() };
+            out.observe(now, Observation::Stored { id, octets: *octets, message });
         }
     }
 

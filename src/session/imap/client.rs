@@ -1,12 +1,13 @@
 //! Reads the client: assembles commands, discards what was refused, in step whatever comes.
 
+use std::borrow::Cow;
 use std::time::Instant;
 
 use bytes::{Buf, BytesMut};
 
-use super::phase::{Answer, Body, Discard, Idle, Phase};
-use super::{Assembly, Imap, Step, Stray, bare_answer, wipe};
-use crate::session::{Alteration, CloseReason, Observation, Outbox, Speaker, ViolationKind};
+use super::phase::{Answer, Body, Discard, Idle, Phase, Whose};
+use super::{Assembly, Imap, Step, Stray, bare_answer, wipe, wipe_front};
+use crate::session::{Alteration, CloseReason, CommandId, Observation, Outbox, Speaker, ViolationKind};
 use crate::wire::Side;
 use crate::wire::imap::{Announcement, Enclosure, Malformed, Piece, Reason, Stop, Tail, parse_with};
 
@@ -41,9 +42,14 @@ impl Imap {
         match (piece, &self.phase) {
             (Piece::Octets { len, last }, Phase::Body(_)) => self.pass_message(inbox, len, last, out),
             (Piece::Octets { len, last }, Phase::Literal) => self.keep_literal(inbox, len, last),
-            (Piece::Octets { len, .. } | Piece::Part { len }, Phase::Discard(_)) => inbox.advance(len),
+            (Piece::Octets { len, .. }, Phase::Discard(_)) => wipe_front(inbox, len),
+            (Piece::Part { len }, Phase::Discard(_)) => {
+                wipe_front(inbox, len);
+                self.count_untold(len as u64);
+            }
             (Piece::Line { len, tail, .. }, Phase::Discard(_)) => {
-                inbox.advance(len);
+                wipe_front(inbox, len);
+                self.tell_untold(len as u64, now, out);
                 self.discarded_line(tail, !inbox.is_empty(), now, out);
             }
             (Piece::Line { len, tail, .. }, Phase::BodyTail(_)) => {
@@ -172,23 +178,22 @@ impl Imap {
         Self::violated(Side::Client, ViolationKind::LiteralTooLarge, "A literal is larger than its limit", now, out);
         let tag = tag_of(&octets);
         let line = format!("{tag} BAD [TOOBIG] The literal is larger than this server takes\r\n");
-        self.say_unshown(&octets, now, out);
+        self.say_unshown(octets.len() as u64, now, out);
         wipe(&mut octets);
         self.assembly = Assembly::default();
-        let answer = Answer { masked: true, ..bare_answer(line) };
-        self.refuse(answer, Tail::Literal(announcement), early, now, out);
+        self.refuse(bare_answer(line), Tail::Literal(announcement), early, now, out);
     }
 
     /// A command of too many octets or literals.
     fn refuse_excess(&mut self, mut octets: BytesMut, tail: Tail, early: bool, now: Instant, out: &mut Outbox) {
         let tag = tag_of(&octets);
         self.assembly = Assembly::default();
-        self.say_unshown(&octets, now, out);
+        self.say_unshown(octets.len() as u64, now, out);
         wipe(&mut octets);
         let detail = "The command is longer than this server takes";
         Self::violated(Side::Client, ViolationKind::LineTooLong, detail, now, out);
         self.count_error();
-        self.refuse(self.bad_unread(&tag, detail), tail, early, now, out);
+        self.refuse(self.bad(&tag, detail), tail, early, now, out);
     }
 
     /// The first part of a line that is longer than its limit.
@@ -201,12 +206,28 @@ impl Imap {
             out.send(Side::Upstream, part.freeze());
             return self.go_opaque(Side::Client, "A line is too long to be followed", now, out);
         }
-        self.say_unshown(&part, now, out);
+        let untold = self.assembly.octets.len().saturating_add(part.len()) as u64;
         wipe(&mut part);
         self.assembly = Assembly::default();
         self.count_error();
-        let answer = self.bad_unread(&first, detail);
-        self.phase = Phase::Discard(Discard { answer: Some(Box::new(answer)), drained: 0 });
+        let answer = self.bad(&first, detail);
+        self.phase = Phase::Discard(Discard { answer: Some(Box::new(answer)), drained: 0, untold });
+    }
+
+    fn count_untold(&mut self, octets: u64) {
+        if let Phase::Discard(discard) = &mut self.phase {
+            discard.untold = discard.untold.saturating_add(octets);
+        }
+    }
+
+    /// Tells of an overlong line once its end has come, so that the telling does not depend on the reads.
+    fn tell_untold(&mut self, octets: u64, now: Instant, out: &mut Outbox) {
+        if let Phase::Discard(Discard { untold, .. }) = &mut self.phase
+            && *untold > 0
+        {
+            let octets = std::mem::take(untold).saturating_add(octets);
+            self.say_unshown(octets, now, out);
+        }
     }
 
     /// The line is no command that may go up.
@@ -230,18 +251,18 @@ impl Imap {
         if !self.enforcing() {
             return self.pass_malformed(malformed, octets, tail, now, out);
         }
-        self.say_unshown(&octets, now, out);
+        self.say_unshown(octets.len() as u64, now, out);
         wipe(&mut octets);
         self.count_error();
         let tag = malformed.tag.as_ref().map_or("*", |tag| tag.as_str());
-        self.refuse(self.bad_unread(tag, malformed.reason.as_sentence()), tail, early, now, out);
+        self.refuse(self.bad(tag, malformed.reason.as_sentence()), tail, early, now, out);
     }
 
     /// Gives `answer` once what belongs to the refused command has been thrown away (RFC 7888 §4). With a
     /// synchronizing literal nothing more may come: octets that are there already (`early`) show a
     /// client that did not wait, whose message would be run as commands.
     pub(super) fn refuse(&mut self, answer: Answer, tail: Tail, early: bool, now: Instant, out: &mut Outbox) {
-        let discard = Discard { answer: Some(Box::new(answer)), drained: 0 };
+        let discard = Discard { answer: Some(Box::new(answer)), drained: 0, untold: 0 };
         self.phase = Phase::Discard(discard);
         self.discarded_line(tail, early, now, out);
     }
@@ -279,17 +300,15 @@ impl Imap {
     /// A tagged BAD, or an untagged one where no tag was read; closes after too many.
     pub(super) fn bad(&self, tag: &str, sentence: &str) -> Answer {
         let mut answer = bare_answer(format!("{tag} BAD {sentence}\r\n"));
-        let limits = &self.setup.terms.limits;
-        let most = if self.logged_in() { limits.errors } else { limits.errors_before_login };
-        if self.errors > most {
-            answer.close = Some((CloseReason::ClientViolation, "Too many errors".into()));
-        }
+        answer.close = self.too_many_errors();
         answer
     }
 
-    /// As [`bad`](Self::bad), for what was not read as a command: even its tag may be a secret.
-    fn bad_unread(&self, tag: &str, sentence: &str) -> Answer {
-        Answer { masked: true, ..self.bad(tag, sentence) }
+    /// Why the session ends behind the answer to an error, if it does.
+    pub(super) fn too_many_errors(&self) -> Option<(CloseReason, Cow<'static, str>)> {
+        let limits = &self.setup.terms.limits;
+        let most = if self.logged_in() { limits.errors } else { limits.errors_before_login };
+        (self.errors > most).then(|| (CloseReason::ClientViolation, "Too many errors".into()))
     }
 
     pub(super) fn count_error(&mut self) {
@@ -297,30 +316,48 @@ impl Imap {
     }
 
     /// What could not be parsed may be a secret: only its length is told.
-    pub(super) fn say_unshown(&self, octets: &[u8], now: Instant, out: &mut Outbox) {
+    pub(super) fn say_unshown(&self, octets: u64, now: Instant, out: &mut Outbox) {
+        let text = format!("‹unparsable line, {octets} octets›");
+        self.say_text(Speaker::ClientHeld, None, text, octets, now, out);
+        let (to, why) = (Side::Upstream, Alteration::Local);
+        out.observe(now, Observation::Altered { to, why, removed: octets, added: 0 });
+    }
+
+    /// The same of a line that goes up all the same.
+    pub(super) fn say_passed(&self, octets: &[u8], now: Instant, out: &mut Outbox) {
         let text = format!("‹unparsable line, {} octets›", octets.len());
-        self.say_text(Speaker::ClientHeld, None, text, octets.len() as u64, now, out);
-        out.observe(
-            now,
-            Observation::Altered { to: Side::Upstream, why: Alteration::Local, removed: octets.len() as u64, added: 0 },
-        );
+        self.say_text(Speaker::Client, None, text, octets.len() as u64, now, out);
     }
 
     /// Posture observe: the server sees what the client said, and answers it itself.
     fn pass_malformed(&mut self, malformed: &Malformed, octets: BytesMut, tail: Tail, now: Instant, out: &mut Outbox) {
-        let text = format!("‹unparsable line, {} octets›", octets.len());
-        self.say_text(Speaker::Client, None, text, octets.len() as u64, now, out);
-        self.pass_raw(malformed.tag.as_ref(), octets, now, out);
-        if let Tail::Literal(Announcement { octets, synchronizing, .. }) = tail {
-            let enclosure = Enclosure::None;
-            let (stored, early) = (Vec::new(), None);
-            let (client_waits, several) = (synchronizing, true);
-            let body = Body { octets, client_waits, enclosure, several, stored, early, raw: true };
-            if synchronizing {
+        self.say_passed(&octets, now, out);
+        let id = self.pass_raw(malformed, octets, now, out);
+        self.raw_literal(id, Vec::new(), tail, now, out);
+    }
+
+    /// Posture observe: what the end of a line announces that was passed unjudged, for the command `id`.
+    pub(super) fn raw_literal(
+        &mut self,
+        id: Option<CommandId>,
+        stored: Vec<u64>,
+        tail: Tail,
+        now: Instant,
+        out: &mut Outbox,
+    ) {
+        let Tail::Literal(Announcement { octets, synchronizing, .. }) = tail else { return };
+        let open = self.pending.iter_mut().find(|pending| Some(pending.id) == id);
+        let (client_waits, several, early) = (synchronizing, true, None);
+        let (enclosure, whose) = (Enclosure::None, Whose::Unjudged(id));
+        let body = Body { octets, client_waits, enclosure, several, stored, early, whose };
+        match open {
+            _ if !synchronizing => self.begin_octets(body, now, out),
+            Some(open) => {
+                open.complete = false;
                 self.phase = Phase::Announced(body);
-            } else {
-                self.begin_octets(body, now, out);
             }
+            // whether the server wants it cannot be told: what follows is read as it comes
+            None => {}
         }
     }
 }

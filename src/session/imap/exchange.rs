@@ -1,20 +1,23 @@
 //! Lines of the client that are no commands: an authentication exchange (RFC 9051 §6.2.2) and the
 //! DONE of IDLE (RFC 9051 §6.3.13). Nothing else that is said there ever goes up.
 
+use std::borrow::Cow;
 use std::time::Instant;
 
 use bytes::{Buf, Bytes, BytesMut};
 
-use super::phase::{Idle, Phase, Sasl, Turn};
+use super::judge::Refusal;
+use super::phase::{Idle, Kind, Phase, Sasl, Turn};
 use super::server::Fate;
-use super::{Imap, Step, secret};
-use crate::redact::MASK;
-use crate::session::{Outbox, Speaker, ViolationKind};
+use super::{Imap, Step, secret, wipe_front};
+use crate::redact::{MASK, Redacted};
+use crate::session::{CommandId, Outbox, Speaker, ViolationKind};
 use crate::wire::Side;
 use crate::wire::imap::{Piece, is_base64};
 
 const DONE: &[u8] = b"DONE\r\n";
 const CANCEL: &[u8] = b"*\r\n";
+const CANCEL_TEXT: &[u8] = b"*";
 
 impl Imap {
     /// A line of the client in an authentication exchange, once it is the client's turn.
@@ -27,36 +30,72 @@ impl Imap {
             Piece::Line { len, .. } => (len, true),
             Piece::Part { len } | Piece::Octets { len, .. } => (len, false),
         };
-        let line = inbox.get(..len).unwrap_or_default();
-        let text = line.strip_suffix(b"\r\n").unwrap_or_default();
-        let cancels = text == b"*";
-        if whole && (cancels || is_base64(text)) {
-            let shown = if cancels { "*" } else { MASK };
-            self.say_text(Speaker::Client, self.open_id(), shown.to_owned(), len as u64, now, out);
-            let octets = line.to_vec();
-            wipe_front(inbox, len);
-            out.send(Side::Upstream, secret(octets));
-            self.pass_turn(false);
-            return Step::Advanced;
-        }
-        wipe_front(inbox, len);
-        Self::violated(Side::Client, ViolationKind::Sasl, "An authentication line is not base64", now, out);
-        self.say_text(Speaker::ClientHeld, self.open_id(), MASK.to_owned(), len as u64, now, out);
         if !whole {
+            wipe_front(inbox, len);
             self.client_fault(ViolationKind::LineTooLong, "An authentication line is too long", now, out);
             return Step::Advanced;
         }
-        self.count_error();
-        out.send(Side::Upstream, Bytes::from_static(CANCEL));
-        self.pass_turn(true);
+        let line = inbox.get(..len).unwrap_or_default().to_vec();
+        wipe_front(inbox, len);
+        self.take_response(Redacted::new(line), now, out);
         Step::Advanced
     }
 
-    fn pass_turn(&mut self, cancel: bool) {
+    /// A whole line of the client: it goes up, or the exchange is cancelled in its place.
+    fn take_response(&mut self, line: Redacted<Vec<u8>>, now: Instant, out: &mut Outbox) {
+        let id = self.open_id();
+        let octets = line.expose().len() as u64;
+        let text = line.expose().strip_suffix(b"\r\n").unwrap_or_default();
+        let shown = if text == CANCEL_TEXT { "*" } else { MASK };
+        match self.judge_line(text, now, out) {
+            Ok(()) => {
+                self.say_text(Speaker::Client, id, shown.to_owned(), octets, now, out);
+                out.send(Side::Upstream, line.into_wire());
+                self.pass_turn(None);
+            }
+            Err(refusal) => {
+                self.say_text(Speaker::ClientHeld, id, shown.to_owned(), octets, now, out);
+                self.say(Speaker::ProxyToUpstream, id, CANCEL, now, out);
+                out.send(Side::Upstream, Bytes::from_static(CANCEL));
+                self.pass_turn(Some(refusal));
+            }
+        }
+    }
+
+    /// Whether a line may go up: it is a response, and the user it names may log in.
+    fn judge_line(&mut self, text: &[u8], now: Instant, out: &mut Outbox) -> Result<(), Refusal> {
+        if text == CANCEL_TEXT {
+            return Ok(());
+        }
+        if !is_base64(text) {
+            let detail = "The authentication line is not base64";
+            Self::violated(Side::Client, ViolationKind::Sasl, detail, now, out);
+            if self.enforcing() {
+                self.count_error();
+                return Err(Refusal::bad(detail));
+            }
+        }
+        let Phase::Sasl(Sasl { responses, .. }) = &self.phase else { return Ok(()) };
+        let Some((id, mechanism)) = self.exchanging() else { return Ok(()) };
+        let Some(named) = self.judge_response(&mechanism, *responses, text, now, out)? else { return Ok(()) };
+        if let Some(Kind::Authenticate { user, .. }) = self.pending.back_mut().map(|pending| &mut pending.kind) {
+            *user = Some(named.clone());
+        }
+        self.ask_about_user(id, &named, now, out).map(drop)
+    }
+
+    /// The open exchange's command and mechanism.
+    fn exchanging(&self) -> Option<(CommandId, Cow<'static, str>)> {
+        let pending = self.pending.back()?;
+        let Kind::Authenticate { mechanism, .. } = &pending.kind else { return None };
+        Some((pending.id, mechanism.clone()))
+    }
+
+    fn pass_turn(&mut self, cancelled: Option<Refusal>) {
         if let Phase::Sasl(sasl) = &mut self.phase {
             sasl.turn = Turn::Server;
-            sasl.answered = true;
-            sasl.cancelled |= cancel;
+            sasl.responses = sasl.responses.saturating_add(1);
+            sasl.cancelled = cancelled;
         }
     }
 
@@ -74,7 +113,7 @@ impl Imap {
                 answer.extend_from_slice(b"\r\n");
                 secret(answer)
             } else {
-                sasl.cancelled = true;
+                sasl.cancelled = Some(Refusal::bad("The mail server asks for something else first"));
                 Bytes::from_static(CANCEL)
             };
             self.say_text(Speaker::UpstreamHeld, id, format!("+ {MASK}"), line.len() as u64, now, out);
@@ -90,7 +129,7 @@ impl Imap {
     /// Octets that the client sent ahead of a challenge which never came are a payload, not a command: they
     /// must not be read as one.
     pub(super) fn sasl_refused(&mut self, sasl: &Sasl, early: bool, now: Instant, out: &mut Outbox) {
-        if early && sasl.turn == Turn::Server && !sasl.initial && !sasl.answered {
+        if early && sasl.turn == Turn::Server && sasl.responses == 0 {
             let detail = "An authentication line was sent before it was asked for";
             self.client_fault(ViolationKind::Early, detail, now, out);
         }
@@ -104,12 +143,21 @@ impl Imap {
             Piece::Line { len, tail, .. } => (len, Some(tail)),
             Piece::Part { len } | Piece::Octets { len, .. } => (len, None),
         };
+        let untold = if tail.is_none() { len as u64 } else { 0 };
         let is_done = inbox.get(..len).is_some_and(|line| line.eq_ignore_ascii_case(DONE));
         if is_done {
             self.say(Speaker::Client, id, DONE, now, out);
-        } else {
+        } else if !self.enforcing() && tail.is_some() {
             let line = inbox.split_to(len);
-            self.say_unshown(&line, now, out);
+            Self::violated(Side::Client, ViolationKind::Syntax, "Only DONE may be said while idling", now, out);
+            self.say_passed(&line, now, out);
+            out.send(Side::Upstream, line.freeze());
+            return Step::Advanced;
+        } else {
+            if tail.is_some() {
+                self.say_unshown(len as u64, now, out);
+            }
+            wipe_front(inbox, len);
             Self::violated(Side::Client, ViolationKind::Syntax, "Only DONE may be said while idling", now, out);
             self.count_error();
         }
@@ -117,14 +165,7 @@ impl Imap {
             inbox.advance(len);
         }
         out.send(Side::Upstream, Bytes::from_static(DONE));
-        self.phase = Phase::Idle(if is_done { Idle::Done } else { Idle::Broken(tail) });
+        self.phase = Phase::Idle(if is_done { Idle::Done } else { Idle::Broken { tail, untold } });
         Step::Advanced
     }
-}
-
-fn wipe_front(inbox: &mut BytesMut, len: usize) {
-    if let Some(octets) = inbox.get_mut(..len) {
-        octets.fill(0);
-    }
-    inbox.advance(len);
 }

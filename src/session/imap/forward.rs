@@ -4,13 +4,15 @@ use std::time::Instant;
 
 use bytes::BytesMut;
 
+use super::judge::Refusal;
 use super::phase::{Answer, Completing, Kind, Pending, Phase, Prepared, Runs, Sasl, Then, Turn};
 use super::{Imap, send, wipe};
-use crate::policy::{Permit, Policy};
+use crate::policy::{Facts, Permit};
 use crate::redact::Redacted;
-use crate::session::{Alteration, Answered, CommandId, Completion, Outbox, Speaker};
-use crate::wire::Side;
-use crate::wire::imap::{Command, Details, IdField, Tag};
+use crate::session::{Alteration, Answered, CommandId, Completion, Observation, Outbox, Speaker};
+use crate::wire::imap::{Command, Details, IdField, Malformed, Spec};
+use crate::wire::sasl::{SaslLine, read_response};
+use crate::wire::{Effect, Operation, Protocol, Side};
 
 impl Imap {
     /// Sends an allowed command up.
@@ -78,8 +80,12 @@ impl Imap {
         now: Instant,
         out: &mut Outbox,
     ) {
+        let mut kind = kind_of(&command);
+        if let Kind::Authenticate { user, .. } = &mut kind {
+            *user = initial.clone().and_then(|range| named_by(&command, octets.get(range)?));
+        }
         let mut sasl =
-            Sasl { held: None, turn: Turn::Server, cancelled: false, initial: initial.is_some(), answered: false };
+            Sasl { held: None, turn: Turn::Server, cancelled: None, responses: u32::from(initial.is_some()) };
         let left = match initial {
             Some(range) if !self.server.initial_response => {
                 let response = octets.get(range.clone()).unwrap_or_default();
@@ -95,7 +101,9 @@ impl Imap {
             Some(_) => send::encode(octets, &[], None, true).left,
             None => send::encode(octets, &[], None, false).left,
         };
-        self.launch_prepared(id, command, Runs { left, then: Then::Sasl(sasl) }, permit, now, out);
+        let runs = Runs { left, then: Then::Sasl(sasl) };
+        let prepared = Prepared { tag: command.tag, id, begun: now, kind, barrier: command.spec.barrier, runs };
+        self.launch(Box::new(prepared), permit, out);
     }
 
     /// ENABLE without the capabilities that are hidden: none if nothing changes, empty if nothing is left.
@@ -117,30 +125,66 @@ impl Imap {
         let completing = Completing { completion: Completion::Ok, code: None, by: Answered::Proxy, begun: now };
         let line = format!("* ENABLED\r\n{} OK Nothing was enabled\r\n", command.tag);
         let speaker = Speaker::ProxyToClient;
-        let answer = Answer {
-            line: line.into(),
-            speaker,
-            masked: false,
-            completes: Some((id, completing)),
-            starts_tls: false,
-            close: None,
-        };
+        let answer =
+            Answer { line: line.into(), speaker, completes: Some((id, completing)), starts_tls: false, close: None };
         self.phase = Phase::Answer(Box::new(answer));
         self.try_answer(now, out);
     }
 
-    /// Posture observe: a line that is no command goes up as it is.
-    pub(super) fn pass_raw(&mut self, tag: Option<&Tag>, octets: BytesMut, now: Instant, out: &mut Outbox) {
-        // seen by the policy as what it is, an unknown command; in this posture a verdict is only reported
-        let _permit: Permit = Policy::own();
-        if let Some(tag) = tag {
-            let id = self.next_id();
-            let (tag, kind) = (tag.clone(), Kind::Raw);
-            self.pending.push_back(Pending { complete: true, ..Pending::new(tag, id, now, kind) });
-        }
+    /// Posture observe: a line that is no command goes up as it is, and what the policy would have said is
+    /// reported. The number of the command, if its tag could be read.
+    pub(super) fn pass_raw(
+        &mut self,
+        malformed: &Malformed,
+        octets: BytesMut,
+        now: Instant,
+        out: &mut Outbox,
+    ) -> Option<CommandId> {
         out.send(Side::Upstream, octets.freeze());
+        let tag = malformed.tag.clone()?;
+        let id = self.next_id();
+        self.report_raw(id, malformed, now, out);
+        self.forget_unanswered(now, out);
+        self.pending.push_back(Pending { complete: true, ..Pending::new(tag, id, now, Kind::Raw) });
+        Some(id)
+    }
+
+    fn report_raw(&self, id: CommandId, malformed: &Malformed, now: Instant, out: &mut Outbox) {
+        let spec = malformed.command.and_then(|name| Spec::find(name.as_bytes()));
+        let (command, operation, effect) = spec
+            .map_or(("unknown", Operation::Unknown, Effect::Unknown), |spec| (spec.name, spec.operation, spec.effect));
+        // the tag may be anything that was typed where a command is expected
+        let (tag, mailboxes) = (None, Vec::new());
+        out.observe(now, Observation::CommandBegun { id, tag, command: command.into(), operation, effect, mailboxes });
+        let facts = Facts {
+            protocol: Protocol::Imap,
+            user: self.user.as_deref(),
+            command: command.strip_prefix("UID ").unwrap_or(command),
+            operation,
+            effect,
+            mailboxes: &[],
+            selected: self.selected.as_deref(),
+            message: None,
+        };
+        // in this posture a refusal is only reported
+        let _reported: Result<Permit, Refusal> = self.ask(id, &facts, now, out);
+    }
+
+    /// A server answers a line that is no command in ways of its own: the oldest such lines are forgotten.
+    fn forget_unanswered(&mut self, now: Instant, out: &mut Outbox) {
+        let raw = |pending: &Pending| matches!(pending.kind, Kind::Raw);
+        if self.pending.iter().filter(|pending| raw(pending)).count() < MOST_UNANSWERED {
+            return;
+        }
+        let Some(oldest) = self.pending.iter().position(raw).and_then(|at| self.pending.remove(at)) else { return };
+        let (id, completion, code, by) = (oldest.id, Completion::Aborted, None, Answered::Upstream);
+        let latency = now.saturating_duration_since(oldest.begun);
+        out.observe(now, Observation::CommandCompleted { id, completion, code, by, latency });
     }
 }
+
+/// Lines that are no commands and may still be answered.
+const MOST_UNANSWERED: usize = 64;
 
 /// ID without the fields that some servers take for the client's address (`x-originating-ip`…).
 fn without_private_fields(command: &Command, fields: &[IdField]) -> Option<(String, Alteration)> {
@@ -164,6 +208,15 @@ fn without_private_fields(command: &Command, fields: &[IdField]) -> Option<(Stri
     Some((format!("{} ID {arguments}\r\n", command.tag), Alteration::IdField))
 }
 
+/// Who an initial response names.
+fn named_by(command: &Command, response: &[u8]) -> Option<String> {
+    let Details::Authenticate { mechanism, .. } = &command.details else { return None };
+    match read_response(mechanism, 0, response) {
+        SaslLine::Response { user } => user,
+        SaslLine::Cancel | SaslLine::Malformed => None,
+    }
+}
+
 fn kind_of(command: &Command) -> Kind {
     match &command.details {
         Details::Login { user } => Kind::Authenticate { user: Some(user.clone()), mechanism: "LOGIN".into() },
@@ -171,10 +224,9 @@ fn kind_of(command: &Command) -> Kind {
             Kind::Authenticate { user: None, mechanism: mechanism.clone().into() }
         }
         Details::Select { .. } => Kind::Select { mailbox: command.mailboxes.first().cloned().unwrap_or_default() },
-        Details::Enable { capabilities } => {
-            let utf8 = |name: &&str| name.eq_ignore_ascii_case("UTF8=ACCEPT") || name.eq_ignore_ascii_case("IMAP4rev2");
-            Kind::Enable { utf8: capabilities.iter().map(String::as_str).any(|name| utf8(&name)) }
-        }
+        // the server's own words say what was enabled, not the client's
+        Details::Enable { .. } => Kind::Enable { utf8: false },
+        Details::Search { saves: true } => Kind::Save,
         _ => match command.name {
             "CLOSE" | "UNSELECT" => Kind::Leave,
             "LOGOUT" => Kind::Logout,

@@ -13,9 +13,11 @@ use crate::session::{
     Alteration, Answered, CommandId, Completion, Observation, Outbox, Posture, Speaker, State, TlsMode, ViolationKind,
 };
 use crate::wire::imap::{Allowed, Command, Details, Head, Tail};
-use crate::wire::{Protocol, Side};
+use crate::wire::sasl::{SaslLine, binds_channel, read_response};
+use crate::wire::{Effect, Operation, Protocol, Side};
 
 /// Why a command is answered by the proxy.
+#[derive(Debug)]
 pub(super) struct Refusal {
     word: &'static str,
     code: Option<Cow<'static, str>>,
@@ -24,7 +26,7 @@ pub(super) struct Refusal {
 }
 
 impl Refusal {
-    fn bad(sentence: &str) -> Self {
+    pub(super) fn bad(sentence: &str) -> Self {
         Self { word: "BAD", code: None, sentence: sentence.to_owned(), by: Answered::Syntax }
     }
 
@@ -40,7 +42,7 @@ impl Refusal {
         Answer {
             line: line.into(),
             speaker: Speaker::ProxyToClient,
-            masked: false,
+
             completes: Some((id, completing)),
             starts_tls: false,
             close: None,
@@ -53,10 +55,12 @@ impl Imap {
     pub(super) fn take_command(&mut self, command: Command, mut octets: BytesMut, now: Instant, out: &mut Outbox) {
         let id = self.next_id();
         Self::report_begun(id, &command, now, out);
-        match self.judge(id, &command, now, out) {
+        match self.judge(id, &command, &octets, now, out) {
             Err(refusal) => {
                 self.say_command(id, &command, &octets, false, now, out);
                 wipe(&mut octets);
+                // the server still has the result before it, the client believes that there is none
+                self.stale_result |= command.details == Details::Search { saves: true };
                 self.refuse_judged(&command, refusal.answer(command.tag.as_str(), id, now), now, out);
             }
             Ok(permit) => {
@@ -75,7 +79,7 @@ impl Imap {
         let id = self.next_id();
         Self::report_begun(id, &command, now, out);
         let too_large = message.announced.size > self.setup.terms.limits.message as u64;
-        let judged = self.judge(id, &command, now, out);
+        let judged = self.judge(id, &command, &octets, now, out);
         let refusal = match judged {
             Ok(_) if too_large => Err(Refusal {
                 word: "NO",
@@ -101,7 +105,7 @@ impl Imap {
                 let several = command.verb() == "APPEND";
                 let body = Body::announced(&message.announced, message.enclosure, several);
                 let runs = Runs { left: encoded.left, then: Then::Body(body) };
-                let kind = Kind::Append;
+                let kind = Kind::Append { mailbox: command.mailboxes.last().cloned() };
                 // while its literal is open nothing else is sent anyway
                 let prepared = Prepared { tag: command.tag, id, begun: now, kind, barrier: false, runs };
                 self.launch(Box::new(prepared), permit, out);
@@ -125,7 +129,14 @@ impl Imap {
 
     /// Whether a command may go up. In this order: what the protocol says, what is offered, what is safe,
     /// what the policy says.
-    fn judge(&self, id: CommandId, command: &Command, now: Instant, out: &mut Outbox) -> Result<Permit, Refusal> {
+    fn judge(
+        &self,
+        id: CommandId,
+        command: &Command,
+        octets: &[u8],
+        now: Instant,
+        out: &mut Outbox,
+    ) -> Result<Permit, Refusal> {
         let violated = |kind, refusal: Refusal, out: &mut Outbox| {
             Self::violated(Side::Client, kind, refusal.sentence.clone(), now, out);
             Err(refusal)
@@ -139,7 +150,10 @@ impl Imap {
                 Allowed::Selected if self.state == State::Authenticated => "No mailbox selected",
                 _ => "Log in first",
             };
-            return violated(ViolationKind::State, Refusal::bad(sentence), out);
+            let refused = violated(ViolationKind::State, Refusal::bad(sentence), out);
+            if self.enforcing() {
+                return refused;
+            }
         }
         if self.is_clear_login(command) {
             let refusal = Refusal {
@@ -153,7 +167,46 @@ impl Imap {
         if !self.is_offered(command) {
             return violated(ViolationKind::UnknownCommand, Refusal::bad("This command is not offered here"), out);
         }
-        self.ask_policy(id, command, now, out)
+        if self.stale_result && uses_saved_result(command) {
+            return Err(Refusal {
+                word: "NO",
+                code: None,
+                sentence: "No search result is saved".to_owned(),
+                by: Answered::Policy,
+            });
+        }
+        let user = match &command.details {
+            Details::Login { user } => Some(user.clone()),
+            Details::Authenticate { mechanism, initial_response: Some(range) } => {
+                let response = octets.get(range.clone()).unwrap_or_default();
+                self.judge_response(mechanism, 0, response, now, out)?
+            }
+            _ => self.user.clone(),
+        };
+        self.ask_policy(id, command, user.as_deref(), now, out)
+    }
+
+    /// Who a response of an authentication exchange names; refused if it asks for what cannot be had here.
+    pub(super) fn judge_response(
+        &self,
+        mechanism: &str,
+        nth: u32,
+        response: &[u8],
+        now: Instant,
+        out: &mut Outbox,
+    ) -> Result<Option<String>, Refusal> {
+        if binds_channel(mechanism, nth, response) {
+            // the proof would be of the channel that ends here (RFC 5802 §6)
+            let refusal = Refusal::bad("Channel binding is not possible here");
+            Self::violated(Side::Client, ViolationKind::Sasl, refusal.sentence.clone(), now, out);
+            if self.enforcing() {
+                return Err(refusal);
+            }
+        }
+        match read_response(mechanism, nth, response) {
+            SaslLine::Response { user } => Ok(user),
+            SaslLine::Cancel | SaslLine::Malformed => Ok(None),
+        }
     }
 
     fn is_allowed_now(&self, allowed: Allowed) -> bool {
@@ -172,11 +225,14 @@ impl Imap {
             && matches!(command.details, Details::Login { .. } | Details::Authenticate { .. })
     }
 
-    fn ask_policy(&self, id: CommandId, command: &Command, now: Instant, out: &mut Outbox) -> Result<Permit, Refusal> {
-        let user = match &command.details {
-            Details::Login { user } => Some(user.as_str()),
-            _ => self.user.as_deref(),
-        };
+    fn ask_policy(
+        &self,
+        id: CommandId,
+        command: &Command,
+        user: Option<&str>,
+        now: Instant,
+        out: &mut Outbox,
+    ) -> Result<Permit, Refusal> {
         let facts = Facts {
             protocol: Protocol::Imap,
             user,
@@ -184,15 +240,47 @@ impl Imap {
             operation: command.operation,
             effect: command.effect,
             mailboxes: &command.mailboxes,
-            selected: self.selected.as_deref(),
+            selected: self.selected.as_deref().filter(|_| command.spec.allowed == Allowed::Selected),
             message: None,
         };
-        let denial = match self.setup.terms.policy.judge(&facts) {
+        // NO is no defined answer to these (RFC 9051 §6.1)
+        if matches!(command.name, "CAPABILITY" | "NOOP" | "LOGOUT" | "STARTTLS") {
+            return Ok(Policy::own());
+        }
+        self.ask(id, &facts, now, out)
+    }
+
+    /// The policy's verdict on the response that names the user of an authentication exchange.
+    pub(super) fn ask_about_user(
+        &self,
+        id: CommandId,
+        user: &str,
+        now: Instant,
+        out: &mut Outbox,
+    ) -> Result<Permit, Refusal> {
+        let facts = Facts {
+            protocol: Protocol::Imap,
+            user: Some(user),
+            command: "AUTHENTICATE",
+            operation: Operation::Authenticate,
+            effect: Effect::Session,
+            mailboxes: &[],
+            selected: None,
+            message: None,
+        };
+        self.ask(id, &facts, now, out)
+    }
+
+    /// The policy's verdict; in posture observe it is only reported.
+    pub(super) fn ask(
+        &self,
+        id: CommandId,
+        facts: &Facts<'_>,
+        now: Instant,
+        out: &mut Outbox,
+    ) -> Result<Permit, Refusal> {
+        let denial = match self.setup.terms.policy.judge(facts) {
             Verdict::Allow(permit) => return Ok(permit),
-            // NO is no defined answer to these (RFC 9051 §6.1)
-            Verdict::Deny(_) if matches!(command.name, "CAPABILITY" | "NOOP" | "LOGOUT" | "STARTTLS") => {
-                return Ok(Policy::own());
-            }
             Verdict::Deny(denial) => denial,
         };
         let enforced = self.setup.terms.posture == Posture::Enforce;
@@ -229,7 +317,17 @@ impl Imap {
         } else {
             format!("{tag} EXAMINE \"{}\"\r\n", tag.as_str())
         };
-        self.launch_own(tag, line, now, out);
-        self.phase = Phase::Detach(Box::new(answer));
+        self.say(Speaker::ProxyToUpstream, None, line.as_bytes(), now, out);
+        let runs = Runs { left: [line.into()].into(), then: Then::Detach(Box::new(answer)) };
+        let (id, kind) = (CommandId(0), Kind::Own);
+        // behind all that was asked of the mailbox before
+        let prepared = Prepared { tag, id, begun: now, kind, barrier: true, runs };
+        self.launch(Box::new(prepared), Policy::own(), out);
     }
+}
+
+/// `$` stands for the result of the last search that was saved (RFC 5182 §2.1).
+fn uses_saved_result(command: &Command) -> bool {
+    let is_needed = command.needs.iter().any(|group| group.contains(&"SEARCHRES"));
+    is_needed && command.details != Details::Search { saves: true }
 }

@@ -4,7 +4,7 @@
 //! in which no server can read them differently (`client`, `judge`, `send`); message literals stream
 //! (`append`); authentication exchanges and IDLE have lines that are no commands (`exchange`). The
 //! server's octets are paired with what is outstanding and pass in runs (`server`). It must never
-//! forward an octet of a command before [`judge`] has made a permit for it, and never hold more than
+//! forward an octet of a command before `judge` has made a permit for it, and never hold more than
 //! the limits say.
 
 mod append;
@@ -18,15 +18,20 @@ mod script;
 mod send;
 mod server;
 mod status;
+#[cfg(test)]
+mod tests;
+mod view;
 
 use std::borrow::Cow;
 use std::collections::VecDeque;
+use std::fmt;
 use std::time::Instant;
 
-use bytes::{Bytes, BytesMut};
+use bytes::{Buf, Bytes, BytesMut};
 
 use self::phase::{Answer, FIRST, Greeting, Idle, Kind, Pending, Phase};
 use self::server::Responses;
+use self::view::View;
 use super::legible::legible;
 use super::{
     CloseReason, CommandId, Inboxes, Observation, Outbox, Posture, Said, Session, Setup, Speaker, State, TlsMode,
@@ -44,6 +49,8 @@ pub struct Imap {
     state: State,
     selected: Option<String>,
     user: Option<String>,
+    /// What is known of the selected mailbox's messages.
+    view: View,
     /// How the client writes mailbox names.
     names: Names,
     client_tls: bool,
@@ -69,6 +76,8 @@ pub struct Imap {
     /// One line that may still come and means nothing: the empty line after a padded message, or a
     /// DONE that crossed the end of IDLE.
     stray: Option<Stray>,
+    /// A search that was to replace `$` was denied: `$` is empty for the client, not for the server.
+    stale_result: bool,
     last: Instant,
 }
 
@@ -82,12 +91,24 @@ struct ServerFacts {
 }
 
 /// A command whose literals are being read; empty at a command's start.
-#[derive(Debug, Default)]
+#[derive(Default)]
 struct Assembly {
     octets: Vec<u8>,
     /// Octets that are not a literal's.
     text: usize,
     literals: usize,
+}
+
+impl fmt::Debug for Assembly {
+    /// Without the octets, among which may be a password.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { octets, text, literals } = self;
+        f.debug_struct("Assembly")
+            .field("octets", &octets.len())
+            .field("text", text)
+            .field("literals", literals)
+            .finish()
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -112,6 +133,7 @@ impl Imap {
             state: FIRST,
             selected: None,
             user: None,
+            view: View::default(),
             names: Names::default(),
             client_tls: implicit(setup.terms.client_tls),
             upstream_tls: implicit(setup.terms.upstream_tls),
@@ -128,6 +150,7 @@ impl Imap {
             last_own: 0,
             errors: 0,
             stray: None,
+            stale_result: false,
             last: setup.started,
             setup,
         }
@@ -164,6 +187,7 @@ impl Imap {
         }
         if to != State::Selected {
             self.selected = None;
+            self.view = View::default();
         }
     }
 
@@ -211,12 +235,15 @@ impl Imap {
         }
     }
 
-    /// Reports a line whose tag is not shown.
-    fn say_masked(&self, by: Speaker, id: Option<CommandId>, line: &[u8], now: Instant, out: &mut Outbox) {
-        if self.setup.terms.transcript {
-            let rest = line.iter().position(|octet| *octet == b' ').and_then(|at| line.get(at..)).unwrap_or_default();
-            let tag = if line.starts_with(b"* ") { "*" } else { "‹tag›" };
-            self.say_text(by, id, format!("{tag}{}", legible(rest)), line.len() as u64, now, out);
+    /// Reports a status response. Without a command that it answers, its tag may be anything that was
+    /// typed where a command is expected, a password too.
+    fn say_status(&self, by: Speaker, id: Option<CommandId>, line: &[u8], now: Instant, out: &mut Outbox) {
+        let end = line.iter().position(|octet| *octet == b' ').unwrap_or(line.len());
+        if id.is_some() || line.starts_with(b"* ") || line.starts_with(b"[") {
+            self.say(by, id, line, now, out);
+        } else {
+            let text = format!("‹tag›{}", legible(line.get(end..).unwrap_or_default()));
+            self.say_text(by, id, text, line.len() as u64, now, out);
         }
     }
 
@@ -230,6 +257,8 @@ impl Imap {
     /// Octets pass unread from here on, in both directions (posture observe only).
     fn go_opaque(&mut self, side: Side, detail: &'static str, now: Instant, out: &mut Outbox) {
         Self::violated(side, ViolationKind::Framing, detail, now, out);
+        self.send_held(out);
+        self.abort_pending(now, out);
         self.phase = Phase::Opaque;
     }
 
@@ -257,7 +286,9 @@ impl Imap {
             self.finish_logout(now, out);
             self.end(why, sentence, now, out);
         } else if inboxes.client_ended && self.done_with_client() {
+            self.abort_pending(now, out);
             self.phase = Phase::Closed;
+            self.change_state(State::Logout, now, out);
             out.close(now, CloseReason::ClientEof, "The client closed the connection");
         }
     }
@@ -267,7 +298,7 @@ impl Imap {
     fn done_with_client(&self) -> bool {
         match self.phase {
             Phase::Hold(_) | Phase::Answer(_) | Phase::Detach(_) => false,
-            Phase::Command | Phase::Opaque => self.pending.is_empty(),
+            Phase::Command => self.pending.iter().all(|pending| matches!(pending.kind, Kind::Raw)),
             _ => true,
         }
     }
@@ -285,7 +316,8 @@ impl Session for Imap {
             let step = if matches!(self.phase, Phase::Opaque) {
                 Self::pass_opaque(inboxes, out)
             } else {
-                let client = self.read_client(&mut inboxes.client, now, out);
+                let cutting = self.responses.is_cutting();
+                let client = if cutting { Step::Stalled } else { self.read_client(&mut inboxes.client, now, out) };
                 let early = !inboxes.client.is_empty();
                 match self.read_server(&mut inboxes.upstream, early, now, out) {
                     Step::Stalled => client,
@@ -314,6 +346,7 @@ impl Session for Imap {
                 // nothing parsed before TLS survives it (RFC 9051 §6.2.1)
                 self.commands = Framer::default();
                 self.assembly = Assembly::default();
+                self.stray = None;
                 self.phase = Phase::Command;
             }
             Side::Upstream => self.upstream_secured(now, out),
@@ -355,6 +388,14 @@ impl Session for Imap {
 /// How the tags of the proxy's own commands begin; what follows cannot be guessed.
 const OWN: &str = "MW";
 
+/// Drops octets that may be a secret.
+fn wipe_front(inbox: &mut BytesMut, len: usize) {
+    if let Some(octets) = inbox.get_mut(..len) {
+        octets.fill(0);
+    }
+    inbox.advance(len);
+}
+
 /// Overwrites octets that may be a secret before their memory is given back.
 fn wipe(octets: &mut BytesMut) {
     octets.fill(0);
@@ -369,5 +410,5 @@ fn secret(octets: Vec<u8>) -> Bytes {
 /// An answer of the proxy that completes no command.
 fn bare_answer(line: String) -> Answer {
     let speaker = Speaker::ProxyToClient;
-    Answer { line: line.into(), speaker, masked: false, completes: None, starts_tls: false, close: None }
+    Answer { line: line.into(), speaker, completes: None, starts_tls: false, close: None }
 }

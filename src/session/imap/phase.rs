@@ -3,10 +3,12 @@
 
 use std::borrow::Cow;
 use std::collections::VecDeque;
+use std::fmt;
 use std::time::Instant;
 
 use bytes::Bytes;
 
+use super::judge::Refusal;
 use crate::redact::Redacted;
 use crate::session::{Answered, CloseReason, CommandId, Completion, Speaker, State};
 use crate::wire::imap::{Enclosure, Tag, Tail};
@@ -70,8 +72,6 @@ pub(super) struct Answer {
     pub(super) line: Bytes,
     /// Whose words they are.
     pub(super) speaker: Speaker,
-    /// Its tag was not read as part of a command: it may be a password, and is not shown.
-    pub(super) masked: bool,
     /// The command it completes, with who answers and when it began; none for lines that were no command.
     pub(super) completes: Option<(CommandId, Completing)>,
     /// TLS starts on the client's side behind it.
@@ -96,6 +96,8 @@ pub(super) struct Discard {
     pub(super) answer: Option<Box<Answer>>,
     /// Octets of literals thrown away so far.
     pub(super) drained: u64,
+    /// Octets of an overlong line that were thrown away and not told yet.
+    pub(super) untold: u64,
 }
 
 /// A command that was judged, in the form in which it goes up.
@@ -111,11 +113,17 @@ pub(super) struct Prepared {
 }
 
 /// Runs of octets between which continuation requests are awaited.
-#[derive(Debug)]
 pub(super) struct Runs {
     pub(super) left: VecDeque<Bytes>,
     /// What follows the last run.
     pub(super) then: Then,
+}
+
+impl fmt::Debug for Runs {
+    /// Without the octets, among which may be a password.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Runs").field("left", &self.left.len()).field("then", &self.then).finish()
+    }
 }
 
 /// What follows the last run of a command.
@@ -129,6 +137,8 @@ pub(super) enum Then {
     Sasl(Sasl),
     /// IDLE.
     Idle,
+    /// The denial of a SELECT, behind the proxy's own UNSELECT.
+    Detach(Box<Answer>),
 }
 
 /// A message literal on its way up.
@@ -146,8 +156,18 @@ pub(super) struct Body {
     pub(super) stored: Vec<u64>,
     /// The server answered NO or BAD before the command was complete; said when it is.
     pub(super) early: Option<Box<Answer>>,
-    /// Posture observe, a command that could not be parsed: what follows passes unjudged.
-    pub(super) raw: bool,
+    /// Which command it belongs to.
+    pub(super) whose: Whose,
+}
+
+/// Which command a message literal belongs to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Whose {
+    /// The open command, which was judged.
+    Open,
+    /// Posture observe: this command, if its tag could be read, which could not be parsed; what follows
+    /// passes unjudged, and its answer may come at any time.
+    Unjudged(Option<CommandId>),
 }
 
 /// An authentication exchange.
@@ -156,12 +176,10 @@ pub(super) struct Sasl {
     /// The initial response of a client whose server takes none on the command line.
     pub(super) held: Option<Redacted<Vec<u8>>>,
     pub(super) turn: Turn,
-    /// The client's line was no base64: the proxy cancelled, and answers BAD.
-    pub(super) cancelled: bool,
-    /// The client sent its initial response with the command.
-    pub(super) initial: bool,
-    /// The client answered a challenge.
-    pub(super) answered: bool,
+    /// The proxy cancelled, and answers this.
+    pub(super) cancelled: Option<Refusal>,
+    /// Responses that the client has given, an initial one included.
+    pub(super) responses: u32,
 }
 
 /// Who speaks next in an authentication exchange.
@@ -180,9 +198,13 @@ pub(super) enum Idle {
     Granted,
     /// DONE was sent.
     Done,
-    /// The client said something else: DONE was sent for it, and BAD is answered. How its line ended; none
-    /// if its end has not come.
-    Broken(Option<Tail>),
+    /// The client said something else: DONE was sent for it, and BAD is answered.
+    Broken {
+        /// How its line ended; none if its end has not come.
+        tail: Option<Tail>,
+        /// Octets of the line that were thrown away and not told yet.
+        untold: u64,
+    },
 }
 
 /// A command that was sent up and is not yet answered.
@@ -211,8 +233,6 @@ impl Pending {
 pub(super) enum Kind {
     /// Nothing.
     Plain,
-    /// Nothing, and its tag is not shown: it stood before something that is no command.
-    Raw,
     /// OK authenticates.
     Authenticate { user: Option<String>, mechanism: Cow<'static, str> },
     /// OK selects, anything else leaves nothing selected (RFC 9051 §6.3.2).
@@ -224,9 +244,13 @@ pub(super) enum Kind {
     /// Its untagged answers carry messages.
     Fetch,
     /// APPEND, REPLACE.
-    Append,
-    /// ENABLE: names may be UTF-8 afterwards.
+    Append { mailbox: Option<String> },
+    /// ENABLE: OK makes names UTF-8 if the server has said that it enabled that.
     Enable { utf8: bool },
+    /// SEARCH whose result replaces `$`.
+    Save,
+    /// Posture observe: a line that could not be parsed; it may never be answered.
+    Raw,
     /// The proxy's own command; its answer is not the client's.
     Own,
 }

@@ -5,12 +5,13 @@ use std::time::Instant;
 
 use bytes::{Bytes, BytesMut};
 
-use super::phase::{Answer, Body, Idle, Kind, Pending, Phase, Prepared, Runs, Then};
+use super::phase::{Answer, Body, Idle, Kind, Pending, Phase, Prepared, Runs, Then, Whose};
+use super::view::View;
 use super::{Imap, Step, secret};
 use crate::policy::Permit;
-use crate::session::{Alteration, CommandId, Completion, Observation, Outbox, Speaker};
+use crate::session::{Alteration, Answered, CommandId, Completion, Observation, Outbox, Speaker};
 use crate::wire::Side;
-use crate::wire::imap::{Announced, Enclosure, LiteralSpan, Tag};
+use crate::wire::imap::{Announced, Enclosure, LiteralSpan};
 
 /// The longest literal that goes up as a quoted string; servers bound those (Cyrus: maxquoted).
 const LONGEST_QUOTED: usize = 1000;
@@ -28,14 +29,18 @@ impl Imap {
         // a continuation request must have one meaning: nothing is outstanding while a literal is open
         let alone = prepared.barrier || prepared.runs.left.len() > 1 || matches!(prepared.runs.then, Then::Body(_));
         let blocked = self.barrier_outstanding()
-            || (alone && !self.pending.is_empty())
-            || self.pending.len() >= self.setup.terms.limits.in_flight.max(1)
+            || (alone && !self.is_all_answered())
+            || self.in_flight() >= self.setup.terms.limits.in_flight.max(1)
             || self.pending.iter().any(|pending| pending.tag == prepared.tag);
         if blocked {
             return Step::Stalled;
         }
         let Phase::Hold(prepared) = std::mem::replace(&mut self.phase, Phase::Command) else { return Step::Stalled };
         let Prepared { tag, id, begun, kind, barrier, runs } = *prepared;
+        if matches!(kind, Kind::Select { .. }) {
+            // what comes from now on is told of the new mailbox
+            self.view = View::default();
+        }
         self.pending.push_back(Pending { barrier, ..Pending::new(tag, id, begun, kind) });
         self.next_run(runs, out);
         Step::Advanced
@@ -55,12 +60,25 @@ impl Imap {
             Then::Sasl(sasl) => Phase::Sasl(sasl),
             Then::Idle => Phase::Idle(Idle::Asked),
             Then::Command => {
-                if let Some(open) = self.pending.back_mut() {
-                    open.complete = true;
-                }
+                self.complete_open();
                 Phase::Command
             }
+            Then::Detach(answer) => {
+                self.complete_open();
+                Phase::Detach(answer)
+            }
         };
+    }
+
+    fn complete_open(&mut self) {
+        if let Some(open) = self.pending.back_mut() {
+            open.complete = true;
+        }
+    }
+
+    /// No command is outstanding that will be answered.
+    fn is_all_answered(&self) -> bool {
+        self.pending.iter().all(|pending| matches!(pending.kind, Kind::Raw))
     }
 
     /// A command is outstanding after which nothing may be sent until it is answered.
@@ -68,18 +86,16 @@ impl Imap {
         self.pending.iter().any(|pending| pending.barrier)
     }
 
-    /// Sends a line of the proxy's own up, under a tag of its own; its answer stays here.
-    pub(super) fn launch_own(&mut self, tag: Tag, line: String, now: Instant, out: &mut Outbox) {
-        self.say(Speaker::ProxyToUpstream, None, line.as_bytes(), now, out);
-        out.send(Side::Upstream, line);
-        let id = CommandId(0);
-        self.pending.push_back(Pending { barrier: true, complete: true, ..Pending::new(tag, id, now, Kind::Own) });
+    fn in_flight(&self) -> usize {
+        self.pending.iter().filter(|pending| !matches!(pending.kind, Kind::Raw)).count()
     }
 
     /// Gives the held answer if every earlier command is answered.
     pub(super) fn try_answer(&mut self, now: Instant, out: &mut Outbox) -> Step {
         let Phase::Answer(answer) = &self.phase else { return Step::Stalled };
-        if !self.pending.is_empty() || (answer.starts_tls && !self.responses.is_open()) {
+        // one answer at most waits for a response boundary, so that a stalled server makes nothing grow
+        let waits = !self.is_all_answered() || !self.local.is_empty();
+        if waits || (answer.starts_tls && !self.responses.is_open()) {
             return Step::Stalled;
         }
         let Phase::Answer(answer) = std::mem::replace(&mut self.phase, Phase::Command) else { return Step::Stalled };
@@ -91,11 +107,7 @@ impl Imap {
     pub(super) fn give(&mut self, answer: Answer, now: Instant, out: &mut Outbox) {
         let id = answer.completes.as_ref().map(|(id, _)| *id);
         if !answer.line.is_empty() {
-            if answer.masked {
-                self.say_masked(answer.speaker, id, &answer.line, now, out);
-            } else {
-                self.say(answer.speaker, id, &answer.line, now, out);
-            }
+            self.say_status(answer.speaker, id, &answer.line, now, out);
             self.local.push_back(answer.line);
             self.flush_local(out);
         }
@@ -136,36 +148,65 @@ impl Imap {
         }
     }
 
-    /// Ends every outstanding command that will not be answered any more.
+    /// Sends up what was held of a command, before octets pass unread behind it.
+    pub(super) fn send_held(&mut self, out: &mut Outbox) {
+        let assembly = std::mem::take(&mut self.assembly);
+        out.send(Side::Upstream, secret(assembly.octets));
+        let left = match &mut self.phase {
+            Phase::Hold(prepared) => std::mem::take(&mut prepared.runs.left),
+            Phase::Runs(runs) => std::mem::take(&mut runs.left),
+            _ => VecDeque::new(),
+        };
+        for run in left {
+            out.send(Side::Upstream, run);
+        }
+    }
+
+    /// Ends every command that will not be answered any more.
     pub(super) fn abort_pending(&mut self, now: Instant, out: &mut Outbox) {
-        for pending in std::mem::take(&mut self.pending) {
-            let latency = now.saturating_duration_since(pending.begun);
-            out.observe(
-                now,
-                Observation::CommandCompleted {
-                    id: pending.id,
-                    completion: Completion::Aborted,
-                    code: None,
-                    by: crate::session::Answered::Upstream,
-                    latency,
-                },
-            );
+        let sent = std::mem::take(&mut self.pending).into_iter();
+        let sent = sent.filter(|pending| !matches!(pending.kind, Kind::Own));
+        let sent = sent.map(|pending| (pending.id, pending.begun, Answered::Upstream));
+        let unanswered = |answer: Box<Answer>| {
+            let (id, completing) = answer.completes?;
+            Some((id, completing.begun, completing.by))
+        };
+        let unsent = match std::mem::replace(&mut self.phase, Phase::Command) {
+            Phase::Answer(answer) | Phase::Detach(answer) => unanswered(answer),
+            Phase::Discard(discard) => discard.answer.and_then(unanswered),
+            Phase::Hold(prepared) => match prepared.runs.then {
+                Then::Detach(answer) => unanswered(answer),
+                Then::Command | Then::Body(_) | Then::Sasl(_) | Then::Idle => {
+                    Some((prepared.id, prepared.begun, Answered::Upstream))
+                }
+            },
+            phase => {
+                self.phase = phase;
+                None
+            }
+        };
+        for (id, begun, by) in sent.chain(unsent) {
+            let (completion, code, latency) = (Completion::Aborted, None, now.saturating_duration_since(begun));
+            out.observe(now, Observation::CommandCompleted { id, completion, code, by, latency });
         }
     }
 
     /// A server that closed after LOGOUT without a word: BYE and OK are said for it (RFC 9051 §6.1.3).
     pub(super) fn finish_logout(&mut self, now: Instant, out: &mut Outbox) {
         let Some(at) = self.pending.iter().position(|pending| matches!(pending.kind, Kind::Logout)) else { return };
-        let Some(pending) = self.pending.remove(at) else { return };
         if !self.responses.at_boundary() {
             return;
         }
+        let Some(pending) = self.pending.remove(at) else { return };
         if !self.bye {
             self.say_local(Bytes::from_static(b"* BYE Logging out\r\n"), Some(pending.id), now, out);
             self.bye = true;
         }
         let line = format!("{} OK Logout completed\r\n", pending.tag);
         self.say_local(line.into(), Some(pending.id), now, out);
+        let (id, completion, code, by) = (pending.id, Completion::Ok, None, Answered::Proxy);
+        let latency = now.saturating_duration_since(pending.begun);
+        out.observe(now, Observation::CommandCompleted { id, completion, code, by, latency });
     }
 }
 
@@ -265,6 +306,6 @@ impl Body {
     /// A message literal that was announced by the client.
     pub(super) fn announced(message: &Announced, enclosure: Enclosure, several: bool) -> Self {
         let (octets, client_waits) = (message.size, message.sync);
-        Self { octets, client_waits, enclosure, several, stored: Vec::new(), early: None, raw: false }
+        Self { octets, client_waits, enclosure, several, stored: Vec::new(), early: None, whose: Whose::Open }
     }
 }

@@ -10,11 +10,15 @@ use bytes::{Buf, Bytes, BytesMut};
 
 use super::phase::{Idle, Phase};
 use super::{Imap, Step};
+use crate::session::legible::legible;
 use crate::session::{Alteration, Extent, MessageRef, Observation, Outbox, Speaker, ViolationKind};
 use crate::wire::Side;
 use crate::wire::imap::{
     Announcement, DataKind, FetchScanner, FetchSummary, Framer, Piece, ResponseHead, StatusWord, Tail, response_head,
 };
+
+/// Octets of a VANISHED set that are told.
+const LONGEST_SET: usize = 1000;
 
 /// Where the server's direction stands.
 #[derive(Debug, Default)]
@@ -32,8 +36,13 @@ enum Progress {
     Start,
     /// Inside untagged data.
     Data(Data),
-    /// The rest of a status line that was too long.
-    Cut,
+    /// The rest of a status line that was too long: it is thrown away.
+    Cut {
+        /// Octets of the line so far.
+        removed: u64,
+        /// Octets that went down in its place, if any did.
+        added: Option<u64>,
+    },
 }
 
 /// Untagged data that is passing.
@@ -45,6 +54,8 @@ struct Data {
     behind: Behind,
     /// Octets of parts that were not told yet.
     untold: u64,
+    /// The last octet of the text that is not a space is `)`.
+    closed: bool,
 }
 
 #[derive(Debug)]
@@ -74,10 +85,23 @@ pub(super) enum Fate {
     Drop,
 }
 
+impl Data {
+    fn note_end(&mut self, text: &[u8]) {
+        if let Some(last) = text.iter().rev().find(|octet| !octet.is_ascii_whitespace()) {
+            self.closed = *last == b')';
+        }
+    }
+}
+
 impl Responses {
     /// A response of the proxy may be put in here.
     pub(super) fn at_boundary(&self) -> bool {
         matches!(self.progress, Progress::Start)
+    }
+
+    /// Inside a status line that is too long: what follows from it waits for its end.
+    pub(super) fn is_cutting(&self) -> bool {
+        matches!(self.progress, Progress::Cut { .. })
     }
 
     /// What the proxy says may go out now.
@@ -135,11 +159,17 @@ impl Imap {
             }
             (Progress::Data(_), Piece::Line { tail, broken, .. }) => self.data_line(octets, tail, broken, now, out),
             (Progress::Data(_), Piece::Part { .. }) => self.data_part(octets, now, out),
-            (Progress::Cut, Piece::Line { .. }) => {
-                self.responses.progress = Progress::Start;
+            (Progress::Cut { removed, added }, piece) => {
+                *removed = removed.saturating_add(octets.len() as u64);
+                if let Piece::Line { .. } = piece {
+                    let (to, why, removed, added) = (Side::Client, Alteration::StatusCut, *removed, *added);
+                    self.responses.progress = Progress::Start;
+                    if let Some(added) = added {
+                        out.observe(now, Observation::Altered { to, why, removed, added });
+                    }
+                }
                 Fate::Drop
             }
-            (Progress::Cut, _) => Fate::Drop,
             (Progress::Start, Piece::Line { tail, broken, .. }) => {
                 self.first_line(octets, Some((tail, broken)), waiting, now, out)
             }
@@ -158,12 +188,21 @@ impl Imap {
         now: Instant,
         out: &mut Outbox,
     ) -> Fate {
-        let head = response_head(line);
+        let (mut line, mut head) = (line, response_head(line));
+        if end.is_none() && matches!(head, ResponseHead::Status(_) | ResponseHead::Tagged { .. }) {
+            self.responses.progress = Progress::Cut { removed: line.len() as u64, added: None };
+            // however much of it is there
+            line = line.get(..self.setup.terms.limits.status_line).unwrap_or(line);
+            head = response_head(line);
+        }
         if matches!(self.phase, Phase::Greeting(_)) {
             return self.greeting_line(line, &head, end.is_some(), waiting.more, now, out);
         }
         match head {
-            ResponseHead::Padding { len } if end.is_some() && len == line.len() => {
+            ResponseHead::Padding { .. } if end.is_none() => {
+                self.upstream_slip(ViolationKind::LineTooLong, "Too much padding before a response", now, out)
+            }
+            ResponseHead::Padding { len } if len == line.len() => {
                 let removed = len as u64;
                 let to = Side::Client;
                 out.observe(now, Observation::Altered { to, why: Alteration::Padding, removed, added: 0 });
@@ -259,7 +298,7 @@ impl Imap {
         now: Instant,
         out: &mut Outbox,
     ) -> Fate {
-        let mut data = Data { fetch: None, drop: false, behind: Behind::Text, untold: 0 };
+        let mut data = Data { fetch: None, drop: false, behind: Behind::Text, untold: 0, closed: false };
         let mut from = 0;
         match kind {
             DataKind::Capability { list } => return self.pass_capabilities(line, list, end.is_some(), now, out),
@@ -270,8 +309,15 @@ impl Imap {
                 from = body;
             }
             // what the mailbox left behind says is not for a client that has left it
-            DataKind::Mailbox => data.drop = matches!(self.phase, Phase::Detach(_)),
-            DataKind::Enabled | DataKind::Other => {}
+            DataKind::Size | DataKind::Expunge { .. } | DataKind::Vanished { .. }
+                if matches!(self.phase, Phase::Detach(_)) =>
+            {
+                data.drop = true;
+            }
+            DataKind::Expunge { number } => self.expunged(number, now, out),
+            DataKind::Vanished { set } => self.vanished(line.get(set..).unwrap_or_default(), now, out),
+            DataKind::Enabled if end.is_some() => self.enabled(line),
+            DataKind::Size | DataKind::Enabled | DataKind::Other => {}
         }
         self.responses.progress = Progress::Data(data);
         match end {
@@ -288,7 +334,8 @@ impl Imap {
                 data.behind = Behind::EmptyLine;
                 return if data.drop { Fate::Drop } else { Fate::Pass };
             }
-            (Behind::Text, _) | (_, Some(b' ' | b')')) | (Behind::Literal, Some(b'\r' | b']')) => true,
+            (Behind::Text, _) | (_, Some(b' ' | b')')) | (Behind::Literal, Some(b']')) => true,
+            (Behind::Literal, Some(b'\r')) => line == b"\r\n",
             (Behind::Literal | Behind::EmptyLine, _) => false,
         };
         if !fits {
@@ -310,6 +357,7 @@ impl Imap {
         let Progress::Data(data) = &mut self.responses.progress else { return Fate::Drop };
         data.behind = Behind::Text;
         data.untold = data.untold.saturating_add(part.len() as u64);
+        data.note_end(part);
         if let Some(fetch) = &mut data.fetch {
             fetch.scanner.text(part.get(from..).unwrap_or_default());
         }
@@ -343,14 +391,17 @@ impl Imap {
             self.say(speaker, None, line, now, out);
         }
         let text = line.strip_suffix(b"\r\n").unwrap_or(line);
-        let text = text.get(..text.len() - announced.map_or(0, |announced| announced.len)).unwrap_or_default();
+        data.note_end(text);
+        // of a line that came in parts, the announcement has passed already
+        let announcement = announced.map_or(0, |announced| announced.len);
+        let text = text.get(..text.len().saturating_sub(announcement)).unwrap_or_default();
         if let Some(fetch) = &mut data.fetch {
             fetch.scanner.text(text.get(from..).unwrap_or_default());
         }
         let fate = if data.drop { Fate::Drop } else { Fate::Pass };
         match announced {
             Some(announced) => self.enter_literal(data, announced, now, out),
-            None if data.fetch.is_some() && !text.trim_ascii_end().ends_with(b")") => {
+            None if data.fetch.is_some() && !data.closed => {
                 self.responses.progress = Progress::Data(data);
                 return self.upstream_slip(ViolationKind::Framing, "A FETCH response without its end", now, out);
             }
@@ -377,12 +428,40 @@ impl Imap {
 
     fn report_retrieved(&mut self, fetch: Fetch, now: Instant, out: &mut Outbox) {
         let FetchSummary { uid, items } = fetch.scanner.finish();
+        if let Some(uid) = uid.filter(|_| !fetch.uid) {
+            self.view.learn(fetch.number, uid);
+        }
         let id = self.fetching();
         for (item, octets) in items {
+            let uid = uid.or_else(|| self.view.uid_of(fetch.number));
             let (number, uid) = if fetch.uid { (None, Some(fetch.number)) } else { (Some(fetch.number), uid) };
-            let message = MessageRef { number, uid, unique_id: None, mailbox: self.selected.clone() };
+            let message = self.message(number, uid);
             out.observe(now, Observation::Retrieved { id, message, extent: extent_of(&item), octets });
         }
+    }
+
+    /// A message of the selected mailbox.
+    fn message(&self, number: Option<u32>, uid: Option<u32>) -> MessageRef {
+        let (uid_validity, mailbox) = (self.view.uid_validity(), self.selected.clone());
+        MessageRef { number, uid, uid_validity, unique_id: None, mailbox }
+    }
+
+    fn expunged(&mut self, number: u32, now: Instant, out: &mut Outbox) {
+        let uid = self.view.expunge(number);
+        let message = self.message(Some(number), uid);
+        out.observe(now, Observation::Expunged { message });
+    }
+
+    /// `VANISHED`: with `(EARLIER)` they were never part of this view (RFC 7162 §3.2.10.1).
+    fn vanished(&mut self, set: &[u8], now: Instant, out: &mut Outbox) {
+        let set = set.strip_suffix(b"\r\n").unwrap_or(set);
+        let uids = set.strip_prefix(b"(EARLIER) ").unwrap_or(set);
+        if uids.len() == set.len() {
+            self.view.vanish_set(uids);
+        }
+        let uids = legible(uids.get(..LONGEST_SET).unwrap_or(uids));
+        let (mailbox, uid_validity) = (self.selected.clone(), self.view.uid_validity());
+        out.observe(now, Observation::Vanished { mailbox, uid_validity, uids });
     }
 
     /// The server sent what the grammar does not allow: the end in posture enforce, unread from here on in
@@ -398,13 +477,18 @@ impl Imap {
             self.upstream_fault(kind, detail, now, out);
             return Fate::Drop;
         }
+        if kind != ViolationKind::Framing {
+            Self::violated(Side::Upstream, kind, detail, now, out);
+        }
         self.go_opaque(Side::Upstream, detail, now, out);
         Fate::Pass
     }
 
-    /// The rest of a status line that is too long is thrown away.
-    pub(super) fn cut_rest(&mut self) {
-        self.responses.progress = Progress::Cut;
+    /// What goes down in place of a status line that is too long; reported once its length is known.
+    pub(super) fn cut_to(&mut self, octets: u64) {
+        if let Progress::Cut { added, .. } = &mut self.responses.progress {
+            *added = Some(octets);
+        }
     }
 }
 

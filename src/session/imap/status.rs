@@ -6,6 +6,7 @@ use bytes::Bytes;
 
 use super::phase::{Answer, Completing, Discard, Idle, Kind, Pending, Phase, Sasl};
 use super::server::Fate;
+use super::view::View;
 use super::{Imap, Stray};
 use crate::session::{
     Alteration, Answered, CloseReason, CommandId, Completion, Observation, Outbox, Posture, Speaker, State, TlsMode,
@@ -34,8 +35,7 @@ impl Imap {
                 return self.upstream_slip(ViolationKind::Unsolicited, detail, now, out);
             }
             Self::violated(Side::Upstream, ViolationKind::Unsolicited, detail, now, out);
-            self.say_masked(Speaker::Upstream, None, line, now, out);
-            return Fate::Pass;
+            return self.pass_status(line, status, None, whole, now, out);
         };
         if !matches!(status.word, StatusWord::Ok | StatusWord::No | StatusWord::Bad) {
             return self.upstream_slip(ViolationKind::Framing, "A tagged BYE or PREAUTH", now, out);
@@ -47,13 +47,8 @@ impl Imap {
         if matches!(pending.kind, Kind::Own) {
             return self.own_answered(line, now, out);
         }
-        let id = pending.id;
-        let fate = if matches!(pending.kind, Kind::Raw) {
-            self.say_masked(Speaker::Upstream, Some(id), line, now, out);
-            Fate::Pass
-        } else {
-            self.pass_status(line, status, Some(id), whole, now, out)
-        };
+        let id = Some(pending.id).filter(|_| !matches!(pending.kind, Kind::Raw));
+        let fate = self.pass_status(line, status, id, whole, now, out);
         self.completed(pending, status, now, out);
         fate
     }
@@ -70,7 +65,7 @@ impl Imap {
     ) -> Fate {
         let refused = status.word != StatusWord::Ok;
         match std::mem::replace(&mut self.phase, Phase::Command) {
-            Phase::Sasl(sasl) => self.sasl_answered(&sasl, status, line, whole, early, now, out),
+            Phase::Sasl(sasl) => self.sasl_answered(sasl, status, line, whole, early, now, out),
             Phase::Idle(idle) => self.idle_answered(idle, status, line, whole, now, out),
             Phase::Runs(_) if refused => {
                 let Some(pending) = self.pending.pop_back() else { return Fate::Drop };
@@ -120,7 +115,7 @@ impl Imap {
         Some(Answer {
             line,
             speaker: Speaker::Upstream,
-            masked: false,
+
             completes: Some((id, completing)),
             starts_tls: false,
             close: None,
@@ -130,7 +125,7 @@ impl Imap {
     #[expect(clippy::too_many_arguments, reason = "a line with what stands around it; private to this module")]
     fn sasl_answered(
         &mut self,
-        sasl: &Sasl,
+        mut sasl: Sasl,
         status: &StatusLine<'_>,
         line: &[u8],
         whole: bool,
@@ -139,21 +134,23 @@ impl Imap {
         out: &mut Outbox,
     ) -> Fate {
         let accepted = status.word == StatusWord::Ok;
-        let Some(pending) = self.pending.pop_back() else { return Fate::Drop };
-        if sasl.cancelled && accepted {
+        if sasl.cancelled.is_some() && accepted {
             return self.upstream_slip(ViolationKind::Sasl, "A cancelled authentication was accepted", now, out);
         }
+        let Some(pending) = self.pending.pop_back() else { return Fate::Drop };
         let id = pending.id;
-        if sasl.cancelled {
+        if let Some(refusal) = sasl.cancelled.take() {
             self.say(Speaker::UpstreamHeld, Some(id), line, now, out);
-            let answer = self.bad(pending.tag.as_str(), "The authentication line is not base64");
-            self.answer_for(answer, &pending, now, out);
+            Self::report_login(&pending.kind, false, now, out);
+            let mut answer = refusal.answer(pending.tag.as_str(), id, pending.begun);
+            answer.close = self.too_many_errors();
+            self.give(answer, now, out);
             return Fate::Drop;
         }
         let fate = self.pass_status(line, status, Some(id), whole, now, out);
         self.completed(pending, status, now, out);
         if !accepted {
-            self.sasl_refused(sasl, early, now, out);
+            self.sasl_refused(&sasl, early, now, out);
         }
         fate
     }
@@ -168,13 +165,13 @@ impl Imap {
         out: &mut Outbox,
     ) -> Fate {
         let Some(pending) = self.pending.pop_back() else { return Fate::Drop };
-        if let Idle::Broken(tail) = idle {
+        if let Idle::Broken { tail, untold } = idle {
             self.say(Speaker::UpstreamHeld, Some(pending.id), line, now, out);
             let mut answer = self.bad(pending.tag.as_str(), "Only DONE may be said while idling");
             answer.completes = Some((pending.id, by_syntax(&pending)));
             match tail {
                 Some(tail) => self.refuse(answer, tail, false, now, out),
-                None => self.phase = Phase::Discard(Discard { answer: Some(Box::new(answer)), drained: 0 }),
+                None => self.phase = Phase::Discard(Discard { answer: Some(Box::new(answer)), drained: 0, untold }),
             }
             return Fate::Drop;
         }
@@ -187,9 +184,11 @@ impl Imap {
         fate
     }
 
-    fn answer_for(&mut self, mut answer: Answer, pending: &Pending, now: Instant, out: &mut Outbox) {
-        answer.completes = Some((pending.id, by_syntax(pending)));
-        self.give(answer, now, out);
+    fn report_login(kind: &Kind, accepted: bool, now: Instant, out: &mut Outbox) {
+        if let Kind::Authenticate { user, mechanism } = kind {
+            let (user, mechanism) = (user.clone(), mechanism.clone());
+            out.observe(now, Observation::Authentication { user, mechanism, accepted });
+        }
     }
 
     /// The proxy's own command was answered; the answer stays here.
@@ -210,35 +209,54 @@ impl Imap {
         let completion = completion_of(status.word);
         let (code, by) = (status.code_name(), Answered::Upstream);
         out.observe(now, Observation::CommandCompleted { id, completion, code, by, latency });
+        Self::report_login(&kind, ok, now, out);
         match kind {
-            Kind::Authenticate { user, mechanism } => {
-                out.observe(now, Observation::Authentication { user: user.clone(), mechanism, accepted: ok });
-                if ok {
-                    self.user = user;
-                    self.change_state(State::Authenticated, now, out);
-                }
+            Kind::Authenticate { user, .. } if ok => {
+                self.user = user;
+                self.change_state(State::Authenticated, now, out);
             }
             Kind::Select { mailbox } if ok => {
                 self.change_state(State::Selected, now, out);
                 self.selected = Some(mailbox);
+                self.stale_result = false;
             }
+            Kind::Save if ok => self.stale_result = false,
             Kind::Select { .. } => self.change_state(State::Authenticated, now, out),
             Kind::Leave if ok => self.change_state(State::Authenticated, now, out),
             Kind::Enable { utf8: true } if ok => self.names = Names::Utf8,
-            Kind::Append if ok => Self::report_stored(id, &stored, now, out),
+            Kind::Append { mailbox } if ok => {
+                Self::report_stored(id, &stored, mailbox.as_deref(), status.code, now, out);
+            }
             Kind::Logout if ok => {
+                self.abort_pending(now, out);
                 self.phase = Phase::Closed;
                 self.change_state(State::Logout, now, out);
                 out.close(now, CloseReason::Logout, "The client logged out");
             }
-            Kind::Append
+            Kind::Append { .. }
+            | Kind::Authenticate { .. }
             | Kind::Enable { .. }
             | Kind::Fetch
             | Kind::Leave
             | Kind::Logout
             | Kind::Own
             | Kind::Plain
-            | Kind::Raw => {}
+            | Kind::Raw
+            | Kind::Save => {}
+        }
+    }
+
+    /// What the server says it enabled, while it is asked to (RFC 5161 §3.2).
+    pub(super) fn enabled(&mut self, line: &[u8]) {
+        let text = line.strip_suffix(b"\r\n").unwrap_or(line);
+        let is_utf8 =
+            |name: &[u8]| name.eq_ignore_ascii_case(b"UTF8=ACCEPT") || name.eq_ignore_ascii_case(b"IMAP4rev2");
+        let asked = self.pending.iter_mut().find_map(|pending| match &mut pending.kind {
+            Kind::Enable { utf8 } => Some(utf8),
+            _ => None,
+        });
+        if let Some(utf8) = asked {
+            *utf8 |= text.split(|octet| *octet == b' ').any(is_utf8);
         }
     }
 
@@ -257,19 +275,28 @@ impl Imap {
         now: Instant,
         out: &mut Outbox,
     ) -> Fate {
-        if !whole {
-            self.cut_rest();
-        }
+        self.learn_from_code(status);
         match self.rewritten(line, status, whole, now, out) {
             None => {
-                self.say(Speaker::Upstream, id, line, now, out);
+                self.say_status(Speaker::Upstream, id, line, now, out);
                 Fate::Pass
             }
             Some(octets) => {
-                self.say(Speaker::UpstreamHeld, id, line, now, out);
-                self.say(Speaker::ProxyToClient, id, &octets, now, out);
+                self.say_status(Speaker::UpstreamHeld, id, line, now, out);
+                self.say_status(Speaker::ProxyToClient, id, &octets, now, out);
                 Fate::Replace(octets.into())
             }
+        }
+    }
+
+    /// Codes that say which messages the view is about.
+    fn learn_from_code(&mut self, status: &StatusLine<'_>) {
+        let Some(code) = status.code else { return };
+        if code.eq_ignore_ascii_case(b"CLOSED") {
+            // the end of what is told of the mailbox before (RFC 9051 §7.1)
+            self.view = View::default();
+        } else if let [value] = code_numbers(code, b"UIDVALIDITY ")[..] {
+            self.view.set_uid_validity(value);
         }
     }
 
@@ -285,9 +312,13 @@ impl Imap {
     ) -> Option<Vec<u8>> {
         let text = line.strip_suffix(b"\r\n").unwrap_or(line);
         let most = self.setup.terms.limits.status_line;
-        let (text, cut) = if text.len() > most || !whole { (text.get(..most)?, true) } else { (text, false) };
+        let (text, cut) =
+            if text.len() > most || !whole { (text.get(..most).unwrap_or(text), true) } else { (text, false) };
         let mut why = cut.then_some(Alteration::StatusCut);
         let code = status.code.filter(|_| status.code_span.end <= text.len());
+        // a code that is cut off may be a list that has to be filtered
+        let torn = cut && code.is_none() && text.get(status.code_span.start) == Some(&b'[');
+        let text = if torn { text.get(..status.code_span.start)? } else { text };
         let mut octets = match code.map(code_kind) {
             Some(CodeKind::Capability(list)) => {
                 let list = self.filter_capabilities(list);
@@ -310,7 +341,11 @@ impl Imap {
         let mut octets = octets.unwrap_or_else(|| text.to_vec());
         octets.extend_from_slice(b"\r\n");
         let (removed, added) = (line.len() as u64, octets.len() as u64);
-        out.observe(now, Observation::Altered { to: Side::Client, why, removed, added });
+        if whole {
+            out.observe(now, Observation::Altered { to: Side::Client, why, removed, added });
+        } else {
+            self.cut_to(added);
+        }
         Some(octets)
     }
 
@@ -377,16 +412,31 @@ impl Imap {
     /// What a capability list hides is refused as a command too. `IMAP4rev2` includes many extensions, so
     /// it does not count where an extension is hidden by its own name (RFC 9051 appendix E).
     pub(super) fn is_offered(&self, command: &Command) -> bool {
-        let offered = |group: &&[&str]| {
-            let mut own = group.iter().filter(|name| !name.eq_ignore_ascii_case("IMAP4rev2")).peekable();
-            own.peek().is_none() || own.any(|name| self.is_capability_offered(name))
-        };
         let mechanism = match &command.details {
             Details::Authenticate { mechanism, .. } => self.is_capability_offered(&format!("AUTH={mechanism}")),
             _ => true,
         };
-        mechanism && command.needs.iter().all(offered)
+        mechanism && self.are_offered(&command.needs)
     }
+
+    /// Whether of each group of capabilities one is offered.
+    pub(super) fn are_offered(&self, needs: &[&[&str]]) -> bool {
+        let offered = |group: &&[&str]| {
+            let mut own = group.iter().filter(|name| !name.eq_ignore_ascii_case("IMAP4rev2")).peekable();
+            own.peek().is_none() || own.any(|name| self.is_capability_offered(name))
+        };
+        needs.iter().all(offered)
+    }
+}
+
+/// The numbers of a code with this name; none if it is another or has something else.
+pub(super) fn code_numbers(code: &[u8], name: &[u8]) -> Vec<u32> {
+    let Some((start, rest)) = code.split_at_checked(name.len()) else { return Vec::new() };
+    if !start.eq_ignore_ascii_case(name) {
+        return Vec::new();
+    }
+    let number = |digits: &[u8]| std::str::from_utf8(digits).ok()?.parse().ok();
+    rest.split(|octet| *octet == b' ').map(number).collect::<Option<_>>().unwrap_or_default()
 }
 
 enum CodeKind<'a> {

@@ -252,8 +252,14 @@ pub enum Enclosure {
 /// What follows a message's octets.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum AppendMore {
-    /// The command is complete.
-    End,
+    /// The command is complete. What it has named since the last message, by CATENATE without octets of
+    /// its own.
+    End {
+        /// As in [`AppendMore::Message`].
+        mailboxes: Vec<String>,
+        /// As [`Command::needs`].
+        needs: Vec<&'static [&'static str]>,
+    },
     /// One more message of a MULTIAPPEND (never of a REPLACE: the caller knows which it is), or one
     /// more part of a CATENATE.
     Message {
@@ -305,7 +311,10 @@ pub fn parse_with(input: &[u8], names: Names) -> Result<Command, Stop> {
 pub fn parse_append_more(input: &[u8], enclosure: Enclosure) -> Result<AppendMore, Stop> {
     let mut reader = Reader::new(input, Names::ModifiedUtf7);
     match grammar::append_more(&mut reader, enclosure) {
-        Ok(()) => Ok(AppendMore::End),
+        Ok(()) => {
+            let Facts { mailboxes, needs, .. } = reader.facts;
+            Ok(AppendMore::End { mailboxes, needs })
+        }
         Err(Fault::Message(message)) => {
             let Facts { mailboxes, needs, .. } = reader.facts;
             Ok(AppendMore::Message { message: *message, mailboxes, needs })

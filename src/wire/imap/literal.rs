@@ -35,7 +35,7 @@ pub enum Tail {
 }
 
 impl Tail {
-    /// Reads the end of a line, given without its CRLF. Only the last [`WINDOW`] octets are looked at.
+    /// Reads the end of a line, given without its CRLF. Only the last few octets are looked at.
     #[must_use]
     pub fn of(line: &[u8]) -> Self {
         let Some(inner) = line.strip_suffix(b"}") else { return Self::Plain };

@@ -83,8 +83,18 @@ pub enum DataKind {
         /// Where the text behind `FETCH` begins in the line.
         body: usize,
     },
-    /// `* n EXISTS`, `* n RECENT`, `* n EXPUNGE`, `* VANISHED …`: sizes and losses of the selected mailbox.
-    Mailbox,
+    /// `* n EXISTS`, `* n RECENT`: sizes of the selected mailbox.
+    Size,
+    /// `* n EXPUNGE`: the message with this sequence number is gone.
+    Expunge {
+        /// Its sequence number.
+        number: u32,
+    },
+    /// `* VANISHED …` (RFC 7162 §3.2.10): messages are gone, by UID.
+    Vanished {
+        /// Where the set, or `(EARLIER)` and the set, begins in the line.
+        set: usize,
+    },
     /// `* CAPABILITY …`; where the list begins.
     Capability {
         /// Index of the first name in the line.
@@ -133,7 +143,7 @@ fn untagged(text: &[u8]) -> ResponseHead<'_> {
     } else if word.eq_ignore_ascii_case(b"ENABLED") {
         DataKind::Enabled
     } else if word.eq_ignore_ascii_case(b"VANISHED") {
-        DataKind::Mailbox
+        DataKind::Vanished { set: (end + 1).min(text.len()) }
     } else {
         DataKind::Other
     })
@@ -152,8 +162,10 @@ fn numbered(text: &[u8], digits: &[u8], end: usize) -> DataKind {
         DataKind::Fetch { number, uid: false, body }
     } else if word.eq_ignore_ascii_case(b"UIDFETCH") {
         DataKind::Fetch { number, uid: true, body }
-    } else if [&b"EXISTS"[..], b"RECENT", b"EXPUNGE"].iter().any(|name| word.eq_ignore_ascii_case(name)) {
-        DataKind::Mailbox
+    } else if word.eq_ignore_ascii_case(b"EXPUNGE") {
+        DataKind::Expunge { number }
+    } else if word.eq_ignore_ascii_case(b"EXISTS") || word.eq_ignore_ascii_case(b"RECENT") {
+        DataKind::Size
     } else {
         DataKind::Other
     }
@@ -260,8 +272,9 @@ mod tests {
         for (line, kind) in [
             ("* 12 FETCH (UID 5)\r\n", DataKind::Fetch { number: 12, uid: false, body: 10 }),
             ("* 7 uidfetch (BODY[] {3}", DataKind::Fetch { number: 7, uid: true, body: 12 }),
-            ("* 5 EXISTS\r\n", DataKind::Mailbox),
-            ("* VANISHED 1:3\r\n", DataKind::Mailbox),
+            ("* 5 EXISTS\r\n", DataKind::Size),
+            ("* 5 EXPUNGE\r\n", DataKind::Expunge { number: 5 }),
+            ("* VANISHED 1:3\r\n", DataKind::Vanished { set: 11 }),
             ("* capability IMAP4rev1\r\n", DataKind::Capability { list: 13 }),
             ("* SEARCH 1 2 \r\n", DataKind::Other),
             ("* 99999999999 FETCH (UID 5)\r\n", DataKind::Fetch { number: 0, uid: false, body: 19 }),

@@ -9,11 +9,10 @@ mod capability;
 mod command;
 mod line;
 mod response;
-mod sasl;
 
+pub use super::sasl::{SaslLine, binds_channel, read_response};
 pub use body::{Body, Passed, Repair};
 pub use capability::{Advertised, Filter, Filtered, Unknown, is_offered};
 pub use command::{Command, Keyword, SyntaxError};
 pub use line::{LineEnd, LineFramer, Piece, text_of};
 pub use response::{Indicator, Status, has_bare_line_end, mended_greeting, without_referral};
-pub use sasl::{SaslLine, binds_channel, read_response};

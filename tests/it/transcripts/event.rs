@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use mailwarden::session::{CommandId, Observation};
+use mailwarden::session::{CommandId, MessageRef, Observation};
 
 /// Writes events down; remembers which command a number stands for.
 #[derive(Default)]
@@ -32,11 +32,11 @@ impl Scribe {
             }
             Observation::Retrieved { id, message, extent, octets } => {
                 let command = id.map_or("-", |id| self.name(id));
-                let numbers = [message.number, message.uid].map(|n| n.map_or("-".to_owned(), |n| n.to_string()));
-                let names = [&message.unique_id, &message.mailbox].map(|name| name.as_deref().unwrap_or("-"));
-                format!("retrieved {command} {} {} {} {octets}", numbers.join(" "), names.join(" "), extent.as_label())
+                format!("retrieved {command} {} {} {octets}", reference(message), extent.as_label())
             }
-            Observation::Stored { id, octets } => format!("stored {} {octets}", self.name(*id)),
+            Observation::Stored { id, octets, .. } => format!("stored {} {octets}", self.name(*id)),
+            Observation::Expunged { message } => format!("expunged {}", reference(message)),
+            Observation::Vanished { uids, .. } => format!("vanished {uids}"),
             Observation::Decided { id, rule, action, enforced } => {
                 let force = if *enforced { "enforced" } else { "reported" };
                 format!("decided {} {rule} {action} {force}", self.name(*id))
@@ -54,4 +54,11 @@ impl Scribe {
     fn name(&self, id: CommandId) -> &str {
         self.0.get(&id).map_or("(never begun)", String::as_str)
     }
+}
+
+/// Number, UID, unique-id and mailbox; `-` for what is not known.
+fn reference(message: &MessageRef) -> String {
+    let numbers = [message.number, message.uid].map(|n| n.map_or("-".to_owned(), |n| n.to_string()));
+    let names = [&message.unique_id, &message.mailbox].map(|name| name.as_deref().unwrap_or("-"));
+    format!("{} {}", numbers.join(" "), names.join(" "))
 }

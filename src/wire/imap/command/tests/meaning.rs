@@ -205,9 +205,10 @@ fn a_message_may_be_enclosed() {
 #[test]
 fn a_message_is_followed_by_the_end_or_by_one_more() {
     let next = |input: &[u8], enclosure| parse_append_more(input, enclosure);
-    assert_eq!(next(b"\r\n", Enclosure::None).expect("end"), AppendMore::End);
-    assert_eq!(next(b")\r\n", Enclosure::Utf8).expect("end"), AppendMore::End);
-    assert_eq!(next(b")\r\n", Enclosure::Catenate).expect("end"), AppendMore::End);
+    let end = || AppendMore::End { mailboxes: Vec::new(), needs: Vec::new() };
+    assert_eq!(next(b"\r\n", Enclosure::None).expect("end"), end());
+    assert_eq!(next(b")\r\n", Enclosure::Utf8).expect("end"), end());
+    assert_eq!(next(b")\r\n", Enclosure::Catenate).expect("end"), end());
     for (input, enclosure, expected) in [
         (&b" (\\Seen) {3+}\r\n"[..], Enclosure::None, &[&["MULTIAPPEND"][..]][..]),
         (b") \" 7-Jul-1996 02:44:25 -0700\" ~{3+}\r\n", Enclosure::Utf8, &[&["MULTIAPPEND"], &["BINARY"]]),

@@ -1,0 +1,104 @@
+//! Writes a seed corpus: what the transcripts say, in the form the targets read.
+//!
+//! `cargo run --manifest-path fuzz/Cargo.toml --example seed`
+
+#![allow(dead_code, clippy::wildcard_imports, reason = "the reader of transcripts serves the tests")]
+
+use std::path::{Path, PathBuf};
+use std::{fs, io};
+
+use mailwarden::harness;
+use mailwarden::session::Posture;
+use mailwarden::wire::{Protocol, Side};
+
+#[path = "../tests/it/transcripts/script.rs"]
+mod script;
+
+use script::{Action, Script};
+
+/// Longer blocks are left out: a fuzzer gets nowhere with them.
+const LONGEST: usize = 4096;
+
+fn main() -> io::Result<()> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    for protocol in ["imap", "pop3"] {
+        for entry in fs::read_dir(root.join("../tests/transcripts").join(protocol))? {
+            let file = entry?.path();
+            if file.extension().is_some_and(|extension| extension == "txt") {
+                let script = Script::read(&file).map_err(io::Error::other)?;
+                let name = file.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+                seed(&script, &name, &root.join("corpus"))?;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn seed(script: &Script, name: &str, corpus: &Path) -> io::Result<()> {
+    let write = |target: &str, part: &str, octets: Vec<u8>| -> io::Result<()> {
+        let folder: PathBuf = corpus.join(target);
+        fs::create_dir_all(&folder)?;
+        if octets.len() <= LONGEST { fs::write(folder.join(format!("{name}{part}")), octets) } else { Ok(()) }
+    };
+    let scripted = conversation(script);
+    let mut paired = scripted.clone();
+    let tags: Vec<Vec<u8>> = scripted.actions.iter().flat_map(tags).collect();
+    paired.actions.iter_mut().for_each(|action| hide_tags(action, &tags));
+    write("pair", "", paired.write())?;
+    let (session, framer) = match script.protocol {
+        Protocol::Imap => ("imap_session", "imap_framer"),
+        Protocol::Pop3 => ("pop3_session", "pop3_framers"),
+    };
+    write(session, "", scripted.write())?;
+    for (number, (step, octets)) in script.blocks().enumerate() {
+        let part = format!("-{number}");
+        let from_client = matches!(script.steps[step].action, Action::Send(Side::Client, _));
+        write(framer, &part, [&[80], octets].concat())?;
+        if script.protocol == Protocol::Imap {
+            write(if from_client { "imap_command" } else { "imap_response" }, &part, octets.to_vec())?;
+        }
+    }
+    Ok(())
+}
+
+fn conversation(script: &Script) -> harness::Script {
+    let options = harness::Options {
+        posture: script.terms.posture,
+        client_tls: script.terms.client_tls,
+        upstream_tls: script.terms.upstream_tls,
+        tight: false,
+        pop3: script.protocol == Protocol::Pop3,
+    };
+    debug_assert!(matches!(options.posture, Posture::Enforce | Posture::Observe));
+    let actions = script.steps.iter().filter_map(|step| match &step.action {
+        Action::Send(side, octets) => Some(harness::Action::Send(*side, octets.clone())),
+        Action::End(side) => Some(harness::Action::End(*side)),
+        Action::Wait(_) => Some(harness::Action::Wait),
+        Action::Farewell(..) => Some(harness::Action::Farewell),
+        _ => None,
+    });
+    harness::Script { options, seed: 7, actions: actions.collect() }
+}
+
+fn tags(action: &harness::Action) -> Vec<Vec<u8>> {
+    let harness::Action::Send(Side::Client, octets) = action else { return Vec::new() };
+    let first = |line: &[u8]| line.split(|octet| *octet == b' ').next().unwrap_or_default().to_vec();
+    octets.split(|octet| *octet == b'\n').map(first).collect()
+}
+
+/// Puts the mark for a tag wherever a line of the server begins with one.
+fn hide_tags(action: &mut harness::Action, tags: &[Vec<u8>]) {
+    let harness::Action::Send(Side::Upstream, octets) = action else { return };
+    let mut hidden = Vec::new();
+    for line in octets.split_inclusive(|octet| *octet == b'\n') {
+        let end = line.iter().position(|octet| *octet == b' ').unwrap_or(0);
+        let (first, rest) = line.split_at(end);
+        if !first.is_empty() && tags.iter().any(|tag| tag == first) {
+            hidden.push(0xF7);
+            hidden.extend_from_slice(rest);
+        } else {
+            hidden.extend_from_slice(line);
+        }
+    }
+    *octets = hidden;
+}

@@ -1,0 +1,56 @@
+//! A client's script against a server that answers what reaches it.
+
+use mailwarden::session::{Observation, Posture};
+use mailwarden::wire::{Protocol, Side};
+
+use super::check;
+use super::play::{Cuts, Outcome, Shell, compare};
+use super::script::{Action, Script};
+use super::server::Server;
+
+/// Plays the client's blocks; the blocks of the server are its answers, in turn.
+pub fn pair(octets: &[u8]) {
+    let script = Script::read(octets);
+    compare(script.seed, |cuts| play(&script, cuts));
+}
+
+fn play(script: &Script, cuts: Cuts) -> Outcome {
+    let protocol = if script.options.pop3 { Protocol::Pop3 } else { Protocol::Imap };
+    let mut answers = script.actions.iter().filter_map(|action| match action {
+        Action::Send(Side::Upstream, octets) => Some(octets.clone()),
+        _ => None,
+    });
+    let greeting = answers.next().unwrap_or_default();
+    let mut server = Server::new(protocol, answers.collect());
+    let mut shell = Shell::new(script.options, protocol, cuts);
+    let mut seen = 0;
+    shell.send(Side::Upstream, &greeting);
+    for action in script.actions.iter().filter(|action| !matches!(action, Action::Send(Side::Upstream, _))) {
+        shell.act(action);
+        while seen < shell.outcome.up.len() && script.options.posture == Posture::Enforce {
+            let said = server.take(&shell.outcome.up[seen..]);
+            seen = shell.outcome.up.len();
+            shell.send(Side::Upstream, &said);
+        }
+    }
+    if server.is_tame && !shell.is_closing() && shell.is_idle() {
+        assert!(check::none_owed(&shell.outcome.events), "an idle session owes an answer");
+    }
+    let outcome = shell.finish();
+    if server.is_tame && script.options.posture == Posture::Enforce {
+        all_judged(&server.commands, &outcome.events);
+    }
+    outcome
+}
+
+/// What the server took for commands are commands that were judged, in the order in which they were.
+fn all_judged(commands: &[(String, String)], events: &[Observation]) {
+    let mut judged = events.iter().filter_map(|event| match event {
+        Observation::CommandBegun { tag, command, .. } => Some((tag.as_deref().unwrap_or_default(), command.as_ref())),
+        _ => None,
+    });
+    for (tag, name) in commands {
+        let own = tag.starts_with("MW") || (tag.is_empty() && name == "STLS");
+        assert!(own || judged.any(|judged| judged == (tag, name)), "not judged: {tag:?} {name:?}");
+    }
+}

@@ -1,0 +1,136 @@
+//! A mail server that answers what reaches it, from a list of answers, and writes down what it took for
+//! commands. It frames by the RFCs alone and shares no code with the proxy.
+
+use mailwarden::wire::Protocol;
+
+use super::check::announced;
+use super::script::TAG;
+
+pub struct Server {
+    protocol: Protocol,
+    inbox: Vec<u8>,
+    mode: Mode,
+    /// The command so far, its literals left out.
+    command: Vec<u8>,
+    answers: Vec<Vec<u8>>,
+    next: usize,
+    /// Tag (empty in POP3) and name of each command, in upper case but for the tag.
+    pub commands: Vec<(String, String)>,
+    /// All answers so far were such as a server of good will gives.
+    pub is_tame: bool,
+}
+
+enum Mode {
+    Line,
+    Literal(usize),
+    /// Lines that are no commands: an authentication exchange, IDLE.
+    Exchange,
+}
+
+impl Server {
+    pub fn new(protocol: Protocol, answers: Vec<Vec<u8>>) -> Self {
+        let (inbox, command, commands) = Default::default();
+        Self { protocol, inbox, mode: Mode::Line, command, answers, next: 0, commands, is_tame: true }
+    }
+
+    /// What it says to these octets.
+    pub fn take(&mut self, octets: &[u8]) -> Vec<u8> {
+        self.inbox.extend_from_slice(octets);
+        let mut said = Vec::new();
+        loop {
+            if let Mode::Literal(count) = self.mode {
+                if self.inbox.len() < count {
+                    return said;
+                }
+                self.inbox.drain(..count);
+                self.mode = Mode::Line;
+            }
+            let Some(end) = self.inbox.windows(2).position(|pair| pair == b"\r\n") else { return said };
+            let line: Vec<u8> = self.inbox.drain(..end + 2).take(end).collect();
+            assert!(!line.iter().any(|octet| matches!(octet, 0 | b'\r' | b'\n')), "up: {}", line.escape_ascii());
+            said.extend(self.line(&line));
+        }
+    }
+
+    fn line(&mut self, line: &[u8]) -> Vec<u8> {
+        if let Mode::Exchange = self.mode {
+            let (answer, goes_on) = self.answer();
+            if !goes_on {
+                self.mode = Mode::Line;
+                self.command.clear();
+            }
+            return answer;
+        }
+        self.command.extend_from_slice(line);
+        let literal = announced(line).filter(|_| self.protocol == Protocol::Imap);
+        assert!(!line.ends_with(b"+}") || literal.is_none(), "up: {}", line.escape_ascii());
+        if literal.is_none() {
+            self.commands.push(self.name());
+        }
+        let (answer, goes_on) = self.answer();
+        let exchanges = matches!(self.name().1.as_str(), "AUTHENTICATE" | "IDLE" | "AUTH");
+        match (literal, goes_on) {
+            (Some(count), true) => self.mode = Mode::Literal(count),
+            (None, true) if exchanges => self.mode = Mode::Exchange,
+            (_, goes_on) => {
+                self.is_tame &= !goes_on;
+                // refused before it was complete
+                if literal.is_some() {
+                    self.commands.push(self.name());
+                }
+                self.command.clear();
+            }
+        }
+        answer
+    }
+
+    fn name(&self) -> (String, String) {
+        let text = String::from_utf8_lossy(&self.command).into_owned();
+        let mut words = text.split([' ', '\r']);
+        let tag = match self.protocol {
+            Protocol::Imap => words.next().unwrap_or_default(),
+            Protocol::Pop3 => "",
+        };
+        let mut name = words.next().unwrap_or_default().to_ascii_uppercase();
+        if name == "UID" {
+            name = format!("UID {}", words.next().unwrap_or_default().to_ascii_uppercase());
+        }
+        (tag.to_owned(), name)
+    }
+
+    /// The next answer, and whether it asks for more.
+    fn answer(&mut self) -> (Vec<u8>, bool) {
+        let tag = self.name().0;
+        let template = self.answers.get(self.next).cloned().unwrap_or_default();
+        self.next += 1;
+        let template = match self.protocol {
+            _ if !template.is_empty() => template,
+            Protocol::Imap => b"\xF7 OK done\r\n".to_vec(),
+            Protocol::Pop3 => b"+OK done\r\n".to_vec(),
+        };
+        self.is_tame &= self.is_tame_answer(&template);
+        let goes_on = template.split(|octet| *octet == b'\n').rev().nth(1);
+        let goes_on = goes_on.is_some_and(|line| line.starts_with(b"+ "));
+        let octets = template.iter().flat_map(|octet| match *octet {
+            TAG => tag.as_bytes().to_vec(),
+            octet => vec![octet],
+        });
+        (octets.collect(), goes_on)
+    }
+
+    /// Untagged lines without literals, and one line that ends it. In POP3 a line, for whether there must be
+    /// more hangs on the command.
+    fn is_tame_answer(&self, answer: &[u8]) -> bool {
+        let Some(text) = answer.strip_suffix(b"\r\n") else { return false };
+        if text.iter().any(|octet| matches!(octet, 0 | b'\r')) || text.len() > 50 {
+            return false;
+        }
+        let mut lines = text.split(|octet| *octet == b'\n').rev();
+        let last = lines.next().unwrap_or_default();
+        let starts = |words: &[&[u8]]| words.iter().any(|word| last.starts_with(word));
+        match self.protocol {
+            Protocol::Imap => starts(&[b"+ ", b"\xF7 OK ", b"\xF7 NO ", b"\xF7 BAD "]) && lines.next().is_none(),
+            Protocol::Pop3 => starts(&[b"+ ", b"+OK ", b"-ERR "]) && lines.next().is_none(),
+        }
+    }
+}
