@@ -52,7 +52,9 @@ mod tests {
 
     #[test]
     fn refuses_specials_controls_and_excess_length() {
-        for octets in [&b""[..], b"a+", b"a]", b"]", b"*", b"\"a\"", b"a b", b"a\\", b"(", b"{", b"%", b"\x7f", b"\xc3\xa9"] {
+        for octets in
+            [&b""[..], b"a+", b"a]", b"]", b"*", b"\"a\"", b"a b", b"a\\", b"(", b"{", b"%", b"\x7f", b"\xc3\xa9"]
+        {
             assert_eq!(Tag::new(octets), None);
         }
         assert_eq!(Tag::new(&[b'x'; Tag::MAX + 1]), None);
