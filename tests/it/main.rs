@@ -4,7 +4,9 @@
 
 mod cli;
 mod config;
+mod differential;
 mod journeys;
+mod properties;
 mod proxy;
 mod real;
 mod transcripts;
