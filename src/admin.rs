@@ -5,6 +5,7 @@
 //! - `GET /readyz`: 200 when every listener is bound; 503 with reasons before, and while draining
 
 use std::convert::Infallible;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
@@ -26,6 +27,8 @@ use crate::proxy::listener::{Accepted, Acceptor};
 
 /// Time for a request's head, on a kept connection for the next one's too.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(15);
+/// How long a connection takes requests, and how long the last answer may then take; scrapers come again.
+const LIFE: Duration = Duration::from_mins(2);
 /// Connections at a time.
 const CONNECTIONS: usize = 32;
 const TEXT: &str = "text/plain; charset=utf-8";
@@ -87,7 +90,7 @@ pub(crate) async fn serve(
             let (metrics, readiness, stop) = (Arc::clone(&metrics), Arc::clone(&readiness), stop.clone());
             connections.spawn(async move {
                 let _permit = permit;
-                connection(tcp, &metrics, &readiness, &stop).await;
+                connection(tcp, &metrics, &readiness, &stop, LIFE).await;
             });
         }
     }
@@ -95,21 +98,31 @@ pub(crate) async fn serve(
     connections.wait().await;
 }
 
-async fn connection(tcp: TcpStream, metrics: &Metrics, readiness: &Readiness, stop: &CancellationToken) {
+async fn connection(
+    tcp: TcpStream,
+    metrics: &Metrics,
+    readiness: &Readiness,
+    stop: &CancellationToken,
+    life: Duration,
+) {
     let service = service_fn(|request: Request<Incoming>| {
         let response = answer(request.method(), request.uri().path(), metrics, readiness);
         async move { Ok::<_, Infallible>(response) }
     });
     let mut builder = http1::Builder::new();
     builder.timer(TokioTimer::new()).header_read_timeout(HEADER_TIMEOUT).max_buf_size(16 << 10);
-    let served = builder.serve_connection(TokioIo::new(tcp), service);
-    tokio::select! {
-        served = served => {
-            if let Err(error) = served {
-                tracing::debug!(%error, "an admin connection ended badly");
-            }
+    let mut served = pin!(builder.serve_connection(TokioIo::new(tcp), service));
+    let served = tokio::select! {
+        served = served.as_mut() => served,
+        () = stop.cancelled() => return,
+        () = tokio::time::sleep(life) => {
+            served.as_mut().graceful_shutdown();
+            // whoever asks and does not read is cut off
+            tokio::time::timeout(life, served).await.unwrap_or(Ok(()))
         }
-        () = stop.cancelled() => {}
+    };
+    if let Err(error) = served {
+        tracing::debug!(%error, "an admin connection ended badly");
     }
 }
 
@@ -149,6 +162,8 @@ fn respond(status: StatusCode, content: &'static str, body: String) -> Response<
 
 #[cfg(test)]
 mod tests {
+    use tokio::io::AsyncWriteExt;
+
     use super::*;
 
     fn status(method: &Method, path: &str, readiness: &Readiness) -> u16 {
@@ -157,6 +172,26 @@ mod tests {
         assert_eq!(response.headers().get(CACHE_CONTROL).unwrap(), "no-store");
         assert_eq!(response.headers().get(X_CONTENT_TYPE_OPTIONS).unwrap(), "nosniff");
         response.status().as_u16()
+    }
+
+    #[tokio::test]
+    async fn a_client_that_asks_and_does_not_read_is_cut_off() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let mut client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let (tcp, _) = listener.accept().await.unwrap();
+        let (metrics, readiness) = (Metrics::new(&[], &[]).unwrap(), Readiness::starting());
+        let asking = async {
+            // neither end of the pipe takes any more
+            while client.write_all(b"GET /metrics HTTP/1.1\r\nhost: x\r\n\r\n").await.is_ok() {}
+            std::future::pending().await
+        };
+        let stop = CancellationToken::new();
+        let late = tokio::time::sleep(Duration::from_secs(10));
+        tokio::select! {
+            () = connection(tcp, &metrics, &readiness, &stop, Duration::from_millis(200)) => {}
+            () = asking => {}
+            () = late => panic!("it is still there"),
+        }
     }
 
     #[test]

@@ -34,7 +34,7 @@ use crate::session::{CloseReason, Inboxes, Limits, Outbox, Session};
 use crate::tls::Connector;
 use crate::wire::{Protocol, Side};
 
-/// Octets queued for a side at which the other side is no longer read.
+/// Octets queued for a side, the cost of their runs included, at which the other side is no longer read.
 const HIGH_WATER: usize = 128 << 10;
 /// Runs of octets in one vectored write.
 const SLICES: usize = 16;
@@ -199,7 +199,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Relay<IO> {
             Side::Upstream => self.inboxes.upstream_ended,
         };
         !ended
-            && self.out.queued(side.other()) < HIGH_WATER
+            && self.out.held(side.other()) < HIGH_WATER
             && self.inboxes.of(side).len() < self.limits.inbox
             && self.session.wants(side)
     }

@@ -3,17 +3,28 @@
 use std::fmt;
 use std::io::{self, Write};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::mpsc::{self, Receiver, Sender, TryRecvError};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender, TryRecvError};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 /// Octets that may wait to be written. More is dropped and counted.
 const BUDGET: usize = 8 << 20;
 
+/// A place that takes nothing for so long is left at the end: a paused terminal or a pipe that nobody
+/// reads must not keep the program.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// The writing thread, and what tells that it has ended: its sender is dropped.
+struct Writer {
+    thread: JoinHandle<io::Result<()>>,
+    ended: Receiver<()>,
+}
+
 /// A bounded queue of text and the thread that writes it.
 pub(super) struct Spool {
     sender: Mutex<Option<Sender<String>>>,
-    thread: Mutex<Option<JoinHandle<io::Result<()>>>>,
+    writer: Mutex<Option<Writer>>,
     /// Octets handed over and not yet written.
     waiting: Arc<AtomicUsize>,
     /// Lines dropped since the last gap was told.
@@ -39,7 +50,9 @@ impl Spool {
         let (sender, receiver) = mpsc::channel();
         let waiting = Arc::new(AtomicUsize::new(0));
         let counter = Arc::clone(&waiting);
+        let (running, ended) = mpsc::channel::<()>();
         let work = move || {
+            let _running = running;
             let result = drain(out, &receiver, &counter);
             if result.is_err() {
                 failed();
@@ -49,7 +62,7 @@ impl Spool {
         let thread = std::thread::Builder::new().name(name.to_owned()).spawn(work)?;
         Ok(Self {
             sender: Mutex::new(Some(sender)),
-            thread: Mutex::new(Some(thread)),
+            writer: Mutex::new(Some(Writer { thread, ended })),
             waiting,
             dropped: AtomicU64::new(0),
             tell_gap,
@@ -71,14 +84,25 @@ impl Spool {
     }
 
     /// Writes what is waiting, ends the thread, and says how the writing went. Later calls find nothing to do.
+    /// A place that takes nothing more is an error of the kind `TimedOut`.
     pub(super) fn finish(&self) -> io::Result<()> {
         let lost = self.dropped.swap(0, Ordering::Relaxed);
         if lost > 0 {
             self.send((self.tell_gap)(lost));
         }
         drop(self.sender.lock().unwrap_or_else(PoisonError::into_inner).take());
-        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
-        thread.map_or(Ok(()), |thread| thread.join().unwrap_or_else(|_| Err(io::Error::other("the writer panicked"))))
+        let writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let Some(Writer { thread, ended }) = writer else { return Ok(()) };
+        let mut before = self.waiting.load(Ordering::Relaxed);
+        while ended.recv_timeout(PATIENCE) == Err(RecvTimeoutError::Timeout) {
+            let waiting = self.waiting.load(Ordering::Relaxed);
+            if waiting == before {
+                let stuck = format!("nothing was taken for {PATIENCE:?}, and {waiting} octets were left unwritten");
+                return Err(io::Error::new(io::ErrorKind::TimedOut, stuck));
+            }
+            before = waiting;
+        }
+        thread.join().unwrap_or_else(|_| Err(io::Error::other("the writer panicked")))
     }
 
     fn send(&self, text: String) {
@@ -159,6 +183,13 @@ mod tests {
         spool.push("four\n".to_owned());
         spool.finish().unwrap();
         assert_eq!(written.recv().unwrap(), b"gap 3\nfour\n");
+    }
+
+    #[test]
+    fn does_not_wait_for_a_place_that_takes_nothing() {
+        let (spool, _open, _written) = gated();
+        spool.push("stuck\n".to_owned());
+        assert_eq!(spool.finish().unwrap_err().kind(), io::ErrorKind::TimedOut);
     }
 
     #[test]

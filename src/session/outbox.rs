@@ -21,6 +21,9 @@ pub struct Outbox {
     started: Instant,
 }
 
+/// What a run takes beside its octets: its record, and the smallest buffer with its reference count.
+const RUN: usize = 256;
+
 #[derive(Default)]
 struct Queue {
     runs: VecDeque<Bytes>,
@@ -79,6 +82,14 @@ impl Outbox {
     #[must_use]
     pub fn queued(&self, to: Side) -> usize {
         self.queue(to).octets
+    }
+
+    /// Memory that what is queued for one side takes, as far as it counts: a peer that sends an octet
+    /// at a time makes many small runs, and each has its buffer and its place in the queue.
+    #[must_use]
+    pub fn held(&self, to: Side) -> usize {
+        let queue = self.queue(to);
+        queue.octets + queue.runs.len() * RUN
     }
 
     /// Fills `slices` with what is queued for one side, for a vectored write; says how many.

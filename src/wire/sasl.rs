@@ -58,31 +58,39 @@ fn user(mechanism: &str, nth: u32, octets: &[u8]) -> Option<String> {
     let text = |name: &[u8]| (!name.is_empty()).then(|| String::from_utf8_lossy(name).into_owned());
     let first = nth == 0;
     match mechanism {
-        // [authzid] NUL authcid NUL password (RFC 4616 §2)
+        // [authzid] NUL authcid NUL password (RFC 4616 §2); with a part missing, another may be the secret
         "PLAIN" | "PLAIN-CLIENTTOKEN" if first => {
             let mut parts = octets.split(|octet| *octet == 0);
-            let (authorization, authentication) = (parts.next()?, parts.next()?);
+            let (authorization, authentication, _password) = (parts.next()?, parts.next()?, parts.next()?);
             text(authorization).or_else(|| text(authentication))
         }
         "LOGIN" if first => text(octets),
         // user SP digest (RFC 2195 §2); a name may hold spaces
         "CRAM-MD5" if first => text(octets.get(..octets.iter().rposition(|octet| *octet == b' ')?)?),
-        // user=name ^A auth=Bearer token ^A ^A
-        "XOAUTH2" if first => text(octets.split(|octet| *octet == 1).find_map(|part| part.strip_prefix(b"user="))?),
-        // gs2-header (RFC 7628 §3.1)
-        "OAUTHBEARER" if first => gs2_identity(octets, b"a=").and_then(|name| text(&name)),
+        // user=name ^A auth=Bearer token ^A ^A; without the ^A between them the name would hold the token
+        "XOAUTH2" if first => {
+            let mut parts = octets.split(|octet| *octet == 1);
+            parts.clone().find(|part| part.starts_with(b"auth="))?;
+            text(parts.find_map(|part| part.strip_prefix(b"user="))?)
+        }
+        // gs2-header (RFC 7628 §3.1), which ends at the first ^A
+        "OAUTHBEARER" if first => {
+            let header = octets.split(|octet| *octet == 1).next()?;
+            gs2_identity(header, 1, b"a=").and_then(|name| text(&name))
+        }
         // gs2-header n=name,r=nonce (RFC 5802 §5.1)
         _ if first && mechanism.starts_with("SCRAM-") => {
-            let identity = gs2_identity(octets, b"a=").or_else(|| gs2_identity(octets, b"n="));
+            let identity = gs2_identity(octets, 1, b"a=").or_else(|| gs2_identity(octets, 2, b"n="));
             identity.and_then(|name| text(&name))
         }
         _ => None,
     }
 }
 
-/// The value of an attribute with `=2C` and `=3D` undone (RFC 5802 §5.1).
-fn gs2_identity(octets: &[u8], attribute: &[u8]) -> Option<Vec<u8>> {
-    let value = octets.split(|octet| *octet == b',').skip(1).find_map(|part| part.strip_prefix(attribute))?;
+/// The value of the attribute at its one place, with `=2C` and `=3D` undone (RFC 5802 §5.1, §7). Looked
+/// for elsewhere, it could be an extension that the server does not read.
+fn gs2_identity(octets: &[u8], place: usize, attribute: &[u8]) -> Option<Vec<u8>> {
+    let value = octets.split(|octet| *octet == b',').nth(place)?.strip_prefix(attribute)?;
     let mut name = Vec::with_capacity(value.len());
     let mut rest = value;
     while let [first, behind @ ..] = rest {
@@ -123,6 +131,26 @@ mod tests {
         ] {
             assert_eq!(named(mechanism, response).as_deref(), Some(user), "{mechanism}");
         }
+    }
+
+    #[test]
+    fn takes_no_secret_of_a_malformed_response_for_a_name() {
+        for (mechanism, response) in [
+            ("PLAIN", &b"\0joe:secret"[..]),
+            ("PLAIN", b"joe\0secret"),
+            ("XOAUTH2", b"user=joe@x^Aauth=Bearer secret^A^A"),
+            ("XOAUTH2", b"user=joe@x auth=Bearer secret\x01\x01"),
+        ] {
+            assert_eq!(named(mechanism, response), None, "{mechanism}");
+        }
+        assert_eq!(named("OAUTHBEARER", b"n,a=joe\x01auth=Bearer secret\x01\x01").as_deref(), Some("joe"));
+    }
+
+    #[test]
+    fn reads_an_identity_at_its_place_alone() {
+        assert_eq!(named("SCRAM-SHA-256", b"n,,n=joe,r=abc,a=jane").as_deref(), Some("joe"));
+        assert_eq!(named("SCRAM-SHA-256", b"n,,n=joe,r=abc,n=jane").as_deref(), Some("joe"));
+        assert_eq!(named("OAUTHBEARER", b"n,,\x01auth=Bearer t,a=jane\x01\x01"), None);
     }
 
     #[test]

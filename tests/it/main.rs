@@ -6,6 +6,7 @@ mod cli;
 mod config;
 mod differential;
 mod journeys;
+mod papers;
 mod properties;
 mod proxy;
 mod real;

@@ -245,6 +245,20 @@ async fn a_slow_reader_slows_the_sender_and_bounds_what_is_held() {
 }
 
 #[tokio::test]
+async fn an_octet_at_a_time_is_held_in_no_more_memory() {
+    let mut rig = Rig::with(Pipe::default(), None, None, 64);
+    let mut sent = 0;
+    while tokio::time::timeout(Duration::from_millis(300), rig.server.write_all(b"x")).await.is_ok() {
+        sent += 1;
+        assert!(sent < HIGH_WATER / 64, "nothing stops the sender");
+        // each octet is read by itself
+        tokio::task::yield_now().await;
+    }
+    let mut got = vec![0; sent];
+    rig.client.read_exact(&mut got).await.unwrap();
+}
+
+#[tokio::test]
 async fn a_half_closed_client_still_gets_what_the_server_has_to_say() {
     let mut rig = Rig::new(Pipe { close_with: Some(Side::Upstream), ..Pipe::default() }, None);
     rig.client.write_all(b"a LOGOUT\r\n").await.unwrap();

@@ -10,6 +10,8 @@ pub(super) struct BareLf {
     /// Octets at the front of the inbox that are in order already.
     done: usize,
     last: u8,
+    /// CRs put in so far.
+    added: u64,
 }
 
 impl BareLf {
@@ -20,7 +22,7 @@ impl BareLf {
     }
 
     pub(super) fn new() -> Self {
-        Self { done: 0, last: 0 }
+        Self { done: 0, last: 0, added: 0 }
     }
 
     /// Brings the new octets of the inbox in order.
@@ -29,10 +31,16 @@ impl BareLf {
         for octet in new {
             if octet == b'\n' && self.last != b'\r' {
                 inbox.extend_from_slice(b"\r");
+                self.added += 1;
             }
             inbox.extend_from_slice(&[octet]);
             self.last = octet;
         }
+    }
+
+    /// Octets put in that the server did not send.
+    pub(super) fn added(&self) -> u64 {
+        self.added
     }
 
     /// The session has worked through the inbox and left `rest` octets, all in order.

@@ -55,7 +55,7 @@ impl Pop3 {
         }
         let is_auth = cursor.front(5).eq_ignore_ascii_case(b"AUTH ");
         // an initial response may be long (RFC 5034 §4)
-        let limit = if is_auth { self.setup.terms.limits.sasl_line } else { COMMAND_LINE };
+        let limit = if is_auth { self.readable(self.setup.terms.limits.sasl_line) } else { COMMAND_LINE };
         match self.client_lines.next(cursor.rest(), self.line_end(), limit) {
             None => false,
             Some(Piece::Line(count)) => self.command_line(count, cursor, turn),
@@ -251,8 +251,14 @@ impl Pop3 {
 
     /// What the operator hides from CAPA is refused as a command too.
     fn is_hidden(&self, keyword: Keyword) -> bool {
-        let name = if keyword == Keyword::Pass { Keyword::User } else { keyword };
-        self.setup.terms.hide.iter().any(|hidden| hidden.eq_ignore_ascii_case(name.as_label()))
+        // the capability that offers a command is not always named as the command is
+        let offer = match keyword {
+            Keyword::Pass => Keyword::User.as_label(),
+            Keyword::Auth => "SASL",
+            other => other.as_label(),
+        };
+        let names = [offer, keyword.as_label()];
+        self.setup.terms.hide.iter().any(|hidden| names.iter().any(|name| hidden.eq_ignore_ascii_case(name)))
     }
 
     pub(super) fn judge(

@@ -3,11 +3,12 @@
 
 use bytes::Bytes;
 
+use super::bare_lf::BareLf;
 use super::multiline::Reading;
 use super::slot::{Answer, Asked, ExchangeTurn};
 use super::turn::{Cursor, Turn};
 use super::{Phase, Pop3};
-use crate::session::{Answered, CloseReason, Completion, Observation, Speaker, State, ViolationKind};
+use crate::session::{Alteration, Answered, CloseReason, Completion, Observation, Speaker, State, ViolationKind};
 use crate::wire::Side;
 
 impl Pop3 {
@@ -34,6 +35,9 @@ impl Pop3 {
             let latency = turn.now.saturating_duration_since(slot.begun);
             let completion = Completion::Aborted;
             turn.observe(Observation::CommandCompleted { id: slot.id, completion, code: slot.code, by, latency });
+        }
+        if let Some(added) = self.bare_lf.as_ref().map(BareLf::added) {
+            turn.observe(Observation::Altered { to: Side::Client, why: Alteration::LineEnd, removed: 0, added });
         }
         self.phase = Phase::Closed;
         turn.out.close(turn.now, reason, detail);

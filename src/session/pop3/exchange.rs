@@ -25,7 +25,7 @@ impl Pop3 {
     /// Deals with the client's next line in the exchange; `false`: it is not there yet.
     pub(super) fn exchange(&mut self, cursor: &mut Cursor<'_>, turn: &mut Turn<'_>) -> bool {
         let Some((id, mechanism, responses, user)) = self.current() else { return false };
-        let limit = self.setup.terms.limits.sasl_line;
+        let limit = self.readable(self.setup.terms.limits.sasl_line);
         let (count, ended) = match self.client_lines.next(cursor.rest(), self.line_end(), limit) {
             None => return false,
             Some(Piece::Line(count)) => {

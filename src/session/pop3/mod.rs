@@ -134,6 +134,11 @@ impl Pop3 {
         }
     }
 
+    /// A line's limit, never more than can be read: a longer line would wait for its end for ever.
+    fn readable(&self, limit: usize) -> usize {
+        limit.min(self.setup.terms.limits.inbox)
+    }
+
     /// The client must not log in before it has done STLS.
     fn is_in_clear(&self) -> bool {
         self.setup.terms.client_tls == TlsMode::Starttls && self.client_layer == Layer::Clear
@@ -191,6 +196,8 @@ impl Session for Pop3 {
             (Phase::UpstreamTls { greeting }, Side::Upstream) => {
                 turn.observe(Observation::TlsStarted { side });
                 self.upstream_lines = LineFramer::default();
+                // a greeting in clear may be anyone's: it must not decide how lines end under TLS
+                self.bare_lf = None;
                 self.greet_in_own_words(greeting, &mut turn);
             }
             (Phase::ClientTls, Side::Client) => {

@@ -7,7 +7,7 @@ use super::turn::{Cursor, Turn, shown};
 use super::{Phase, Pop3};
 use crate::session::{Alteration, CommandId, MessageRef, Observation, Posture, Speaker, ViolationKind};
 use crate::wire::Side;
-use crate::wire::pop3::{Body, Filter, Indicator, Passed, Piece, Repair, Unknown, text_of};
+use crate::wire::pop3::{Body, Filter, Indicator, Passed, Piece, Repair, Unknown, has_bare_line_end, text_of};
 
 /// What the server's next octets are part of.
 #[derive(Debug)]
@@ -128,7 +128,7 @@ impl Pop3 {
 
     /// A line of a list that is filtered as a whole.
     pub(super) fn collect(&mut self, cursor: &mut Cursor<'_>, turn: &mut Turn<'_>) -> bool {
-        let limit = self.setup.terms.limits.status_line;
+        let limit = self.readable(self.setup.terms.limits.status_line);
         let count = match self.upstream_lines.next(cursor.rest(), self.line_end(), limit) {
             None => return false,
             Some(Piece::Line(count)) => count,
@@ -145,6 +145,11 @@ impl Pop3 {
             self.finish(cursor, turn);
             return true;
         }
+        if has_bare_line_end(text_of(line)) && self.enforces() {
+            let detail = "A line of a capability list has a bare CR or LF in it";
+            return self.lost(ViolationKind::BareLineEnd, detail, cursor, turn);
+        }
+        let Reading::Collected(lines) = &mut self.reading else { return false };
         if lines.len() + count > COLLECTED {
             return self.lost(ViolationKind::Framing, "A capability list is too long", cursor, turn);
         }

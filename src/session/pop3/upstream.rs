@@ -63,7 +63,7 @@ impl Pop3 {
 
     /// The greeting, and the answer to the proxy's own STLS.
     fn before_open(&mut self, cursor: &mut Cursor<'_>, turn: &mut Turn<'_>) -> bool {
-        let limit = self.setup.terms.limits.status_line;
+        let limit = self.readable(self.setup.terms.limits.status_line);
         let count = match self.upstream_lines.next(cursor.rest(), self.line_end(), limit) {
             None => return false,
             Some(Piece::Line(count)) => count,
@@ -188,7 +188,7 @@ impl Pop3 {
         }
         let limits = &self.setup.terms.limits;
         let in_exchange = matches!(self.queue.front(), Some(Slot { answer: Answer::Upstream(Asked::Auth(_)), .. }));
-        let limit = if in_exchange { limits.sasl_line } else { limits.status_line };
+        let limit = self.readable(if in_exchange { limits.sasl_line } else { limits.status_line });
         match self.upstream_lines.next(cursor.rest(), self.line_end(), limit) {
             None => false,
             Some(Piece::Line(count)) => {
@@ -222,6 +222,10 @@ impl Pop3 {
     fn long_status_line(&mut self, line: &[u8], cursor: &mut Cursor<'_>, turn: &mut Turn<'_>) -> bool {
         turn.violated(Side::Upstream, ViolationKind::LineTooLong, "A status line is too long");
         if self.enforces() {
+            if has_bare_line_end(line) {
+                let detail = "A status line has a bare CR or LF in it";
+                return self.lost(ViolationKind::BareLineEnd, detail, cursor, turn);
+            }
             let cut = [line, b"\r\n"].concat();
             turn.altered(Side::Client, Alteration::StatusCut, cut.len(), cut.len());
             if Status::parse(line).is_some_and(|status| status.indicator != Indicator::Continue) {

@@ -10,6 +10,9 @@ use mailwarden::wire::imap::{
     AppendMore, Details, Enclosure, Framer, Names, Piece, Stop, Tail, decode_mailbox, parse, parse_append_more,
 };
 
+/// Stands for a name that servers read differently from one another.
+pub(crate) const NO_NAME: &str = "(not a name)";
+
 /// An accepted command: tag, name without UID, the mailboxes it names, the user who logs in.
 pub(crate) type View = Option<(String, String, Vec<String>, Option<String>)>;
 
@@ -30,7 +33,9 @@ pub(crate) fn our_view(octets: &[u8]) -> View {
         Details::Login { user } => Some(user.clone()),
         _ => None,
     };
-    Some((command.tag.as_str().to_owned(), command.verb().to_owned(), command.mailboxes, user))
+    // patterns are no names
+    let mailboxes = if let Details::List { .. } = command.details { Vec::new() } else { command.mailboxes.clone() };
+    Some((command.tag.as_str().to_owned(), command.verb().to_owned(), mailboxes, user))
 }
 
 pub(crate) fn their_view(octets: &[u8]) -> View {
@@ -71,7 +76,7 @@ fn name(mailbox: &Mailbox<'_>) -> Option<String> {
         Mailbox::Other(other) => other.as_ref(),
     };
     let shown = decode_mailbox(octets, Names::ModifiedUtf7);
-    (!octets.is_empty()).then(|| shown.unwrap_or_else(|_| "(not a name)".to_owned()))
+    (!octets.is_empty()).then(|| shown.unwrap_or_else(|_| NO_NAME.to_owned()))
 }
 
 /// A line with what it announces, or a literal.
