@@ -92,6 +92,7 @@ fn build(config: Config, transcript: bool, missing: Missing) -> Result<Plan, Vec
             client_tls: settings.tls,
             upstream_tls: upstream.tls,
             hide: settings.hide,
+            allow: settings.allow,
             compression: Compression { client: settings.compress, upstream: upstream.compress, places: places.clone() },
             limits: config.limits.clone(),
             policy: policy.clone(),

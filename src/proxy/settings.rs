@@ -31,6 +31,9 @@ pub struct ListenerSettings {
     /// Capabilities never shown to clients and refused when used, beside those always hidden.
     #[serde(default)]
     pub hide: Vec<String>,
+    /// Commands and capabilities let through although they would be refused and hidden by default.
+    #[serde(default)]
+    pub allow: Vec<String>,
     /// Whether clients are offered COMPRESS=DEFLATE (IMAP), whatever the server has. Default `true`.
     #[serde(default = "offered")]
     pub compress: bool,

@@ -65,6 +65,9 @@ pub struct Terms {
     /// Capabilities hidden from clients beyond those that are always hidden; compared without
     /// regard to case, e.g. `QRESYNC`, `AUTH=PLAIN`, `XOAUTH2`.
     pub hide: Vec<String>,
+    /// Commands and capabilities let through although they would be refused and hidden by default;
+    /// compared without regard to case, e.g. `CATENATE`, `XFOO`. `hide` outweighs it.
+    pub allow: Vec<String>,
     /// COMPRESS=DEFLATE, of the proxy's own on each side.
     pub compression: Compression,
     /// Bounds on everything a peer can make us hold.

@@ -81,6 +81,7 @@ impl Options {
             client_tls: self.client_tls,
             upstream_tls: self.upstream_tls,
             hide: vec!["NAMESPACE".to_owned()],
+            allow: Vec::new(),
             compression: Compression { client: self.compress, upstream: self.compress, places: Places::new(2) },
             limits: if self.tight { tight() } else { Limits { message: 1 << 20, ..Limits::default() } },
             policy: policy(),

@@ -89,6 +89,7 @@ async fn logged_in(offered: bool, used: bool) -> Scene {
         client_tls: TlsMode::None,
         upstream_tls: TlsMode::None,
         hide: Vec::new(),
+        allow: Vec::new(),
         compression,
         limits: Limits::default(),
         policy: PolicyHandle::new(Policy::default()),

@@ -168,7 +168,7 @@ impl Imap {
     /// Ends every command that will not be answered any more.
     pub(super) fn abort_pending(&mut self, now: Instant, out: &mut Outbox) {
         let sent = std::mem::take(&mut self.pending).into_iter();
-        let sent = sent.filter(|pending| !matches!(pending.kind, Kind::Own));
+        let sent = sent.filter(|pending| !matches!(pending.kind, Kind::Own | Kind::Compress));
         let sent = sent.map(|pending| (pending.id, pending.begun, Answered::Upstream));
         let unanswered = |answer: Box<Answer>| {
             let (id, completing) = answer.completes?;
@@ -307,8 +307,8 @@ pub(super) fn altered(to: Side, why: Alteration, (removed, added): (u64, u64), n
 
 impl Body {
     /// A message literal that was announced by the client.
-    pub(super) fn announced(message: &Announced, enclosure: Enclosure, several: bool) -> Self {
-        let (octets, client_waits) = (message.size, message.sync);
-        Self { octets, client_waits, enclosure, several, stored: Vec::new(), early: None, whose: Whose::Open }
+    pub(super) fn announced(message: &Announced, enclosure: Enclosure, several: bool, whose: Whose) -> Self {
+        let (octets, client_waits, stored, before) = (message.size, message.sync, Vec::new(), 0);
+        Self { octets, client_waits, enclosure, several, stored, before, early: None, whose }
     }
 }

@@ -390,7 +390,7 @@ impl Imap {
         filtered.changed.then_some(filtered.octets)
     }
 
-    fn capability_rules(&self) -> Rules<'_> {
+    pub(super) fn capability_rules(&self) -> Rules<'_> {
         let terms = &self.setup.terms;
         let unknown = match terms.posture {
             Posture::Enforce => Unknown::Hide,
@@ -401,8 +401,8 @@ impl Imap {
             TlsMode::Starttls => ClientTls::Required,
             TlsMode::Implicit | TlsMode::None => ClientTls::None,
         };
-        let (hide, compress) = (&*terms.hide, self.offers_compression());
-        Rules { unknown, client_tls, hide, scram_plus: self.server.scram_plus, compress }
+        let (hide, allow, compress) = (&*terms.hide, &*terms.allow, self.offers_compression());
+        Rules { unknown, client_tls, hide, allow, scram_plus: self.server.scram_plus, compress }
     }
 
     /// Whether a capability is shown to the client if the server has it.

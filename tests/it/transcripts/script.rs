@@ -87,6 +87,7 @@ fn terms() -> Terms {
         client_tls: TlsMode::Implicit,
         upstream_tls: TlsMode::Implicit,
         hide: Vec::new(),
+        allow: Vec::new(),
         compression: Compression { places: Places::new(2), ..Compression::default() },
         limits: Limits::default(),
         policy: PolicyHandle::new(Policy::default()),
@@ -162,6 +163,7 @@ impl Reader {
             "client" => self.terms.client_tls = word(value)?,
             "upstream" => self.terms.upstream_tls = word(value)?,
             "hide" => self.terms.hide.extend(value.split(' ').map(str::to_owned)),
+            "allow" => self.terms.allow.extend(value.split(' ').map(str::to_owned)),
             "compress" => match word(value)? {
                 Side::Client => self.terms.compression.client = true,
                 Side::Upstream => self.terms.compression.upstream = true,

@@ -106,7 +106,6 @@ pub(in super::super) fn language(reader: &mut Reader<'_>) -> Result<(), Fault> {
 
 pub(in super::super) fn compress(reader: &mut Reader<'_>) -> Result<(), Fault> {
     reader.space()?;
-    let mechanism = reader.atom()?;
-    // the only mechanism there is (RFC 4978 §3); any other is refused as a bad argument
-    if mechanism.eq_ignore_ascii_case("DEFLATE") { Ok(()) } else { Err(Fault::Malformed(Reason::Syntax)) }
+    // the one algorithm there is (RFC 4978 §6)
+    reader.expect_word("DEFLATE")
 }

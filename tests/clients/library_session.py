@@ -15,7 +15,7 @@ def imapclient(args, seen):
     if args.tls == "starttls":
         client.starttls(context)
     client.login(args.user, args.password)
-    seen.add("id", sorted(client.id_({"name": "test"}).keys() if client.has_capability("ID") else []))
+    seen.add("id", repr(client.id_({"name": "test"})))
     seen.add("select", sorted((str(key), str(value)) for key, value in client.select_folder("INBOX").items()
                               if key not in (b"UIDVALIDITY", b"HIGHESTMODSEQ")))
     seen.add("search", list(client.search(["NOT", "DELETED"])))
