@@ -14,13 +14,18 @@ use flate2::{Compress, Compression, Decompress, FlushCompress, FlushDecompress, 
 use prometheus::IntCounter;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 
-use super::leg::{CHUNK, give_back, take_buffer};
+use super::leg::{give_back, take_buffer};
 use super::stream::Stream;
 
 /// Mail deflates well at any level; this one keeps up with a fast line.
 const LEVEL: Compression = Compression::new(3);
 /// Room for a flush's marker: with less, zlib writes it twice.
 const MARKER: usize = 64;
+
+/// Octets that one write takes, and so one flush and one TLS record carry: what a record brings without the layer.
+// Quirk: imaplib2 waits for its socket although it has octets that it did not inflate, for a record made more
+// than it had asked for
+const PORTION: usize = 16 << 10;
 
 /// A compressed side.
 #[derive(Debug)]
@@ -206,10 +211,10 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Deflated<IO> {
         ready!(this.poll_drain(cx))?;
         let mut count = 0;
         for octets in bufs {
-            if count == CHUNK {
+            if count == PORTION {
                 break;
             }
-            let part = octets.get(..CHUNK - count).unwrap_or(octets);
+            let part = octets.get(..PORTION - count).unwrap_or(octets);
             this.deflate(part, FlushCompress::None)?;
             count += part.len();
         }

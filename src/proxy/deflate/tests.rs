@@ -2,6 +2,7 @@ use tokio::io::{AsyncWriteExt, DuplexStream, duplex};
 
 use super::*;
 use crate::metrics::Metrics;
+use crate::proxy::leg::CHUNK;
 use crate::wire::Side;
 
 fn tally() -> Tally {
@@ -63,6 +64,14 @@ async fn each_flush_makes_what_was_written_readable() {
         assert_eq!(inflated(&came, 100), told);
     }
     assert_eq!(layer.behind.capacity(), 0, "a quiet side holds a buffer");
+}
+
+#[tokio::test]
+async fn a_write_takes_no_more_than_a_record_would_bring() {
+    let (mut layer, _far) = layer(b"");
+    let octets = vec![b'x'; 3 * PORTION];
+    let slices = [IoSlice::new(&octets[..10]), IoSlice::new(&octets)];
+    assert_eq!(layer.write_vectored(&slices).await.unwrap(), PORTION);
 }
 
 #[tokio::test]

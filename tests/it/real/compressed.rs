@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::clients::script;
 use super::command::{run, succeed};
-use super::lab::{Lab, PASSWORD, Route, Tls, USER, direct_only, maildir};
+use super::lab::{Lab, PASSWORD, Route, Tls, USER, direct_only, maildir, sha256};
 use super::mail::awkward;
 
 /// The value of one series of `mailwarden_compression_bytes_total`.
@@ -42,6 +42,25 @@ fn a_compressed_day_is_as_any_other_whichever_side_is_compressed() {
                 assert_eq!(plain > 0 && deflated > 0, used, "{side} {flow}: {plain} {deflated}\n{}", lab.logs());
             }
         }
+    }
+}
+
+#[test]
+fn imaplib2_is_not_left_waiting_for_what_it_has_read() {
+    if direct_only() {
+        return;
+    }
+    let line = b"All work and no play makes Jack a dull boy.\r\n";
+    let message = [b"Subject: dull\r\n\r\n", line.repeat(40_000).as_slice()].concat();
+    for route in [Route::Proxied(Tls::Implicit), Route::Compressed] {
+        let lab = Lab::start(route, Tls::Implicit, std::slice::from_ref(&message));
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/clients/imaplib2_compressed.py");
+        // the interpreter for which Debian packages the library, with offlineimap
+        let mut command = Command::new("/usr/bin/python3");
+        command.arg(path).arg(lab.ports().imap.to_string()).arg(lab.ca()).args([USER, PASSWORD]);
+        let done = run(&mut command, Duration::from_mins(1));
+        let expected = format!("{} {}\n", message.len(), sha256(&message));
+        assert_eq!(String::from_utf8_lossy(&done.stdout), expected, "{}\n{}", done.stderr, lab.logs());
     }
 }
 
