@@ -77,6 +77,7 @@ impl Options {
             client_tls: self.client_tls,
             upstream_tls: self.upstream_tls,
             hide: vec!["NAMESPACE".to_owned()],
+            allow: vec!["XFOO".to_owned(), "CATENATE".to_owned()],
             limits: if self.tight { tight() } else { Limits { message: 1 << 20, ..Limits::default() } },
             policy: policy(),
             transcript: true,
