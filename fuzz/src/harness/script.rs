@@ -107,7 +107,7 @@ fn tight() -> Limits {
         sasl_line: 40,
         status_line: 60,
         errors: 5,
-        login_timeout: Duration::from_secs(60),
+        login_timeout: Duration::from_mins(1),
         ..Limits::default()
     }
 }
