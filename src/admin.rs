@@ -183,7 +183,7 @@ mod tests {
         let asking = async {
             // neither end of the pipe takes any more
             while client.write_all(b"GET /metrics HTTP/1.1\r\nhost: x\r\n\r\n").await.is_ok() {}
-            std::future::pending().await
+            std::future::pending::<()>().await;
         };
         let stop = CancellationToken::new();
         let late = tokio::time::sleep(Duration::from_secs(10));

@@ -141,7 +141,7 @@ impl Rule {
 
     pub(super) fn matches(&self, facts: &Facts<'_>) -> bool {
         let user = |user: &str| self.user.iter().any(|glob| glob.is_match(user));
-        let mailbox = |name: &str| self.mailbox.iter().any(|glob| glob.is_match(name));
+        let mailbox = |name: &str| self.matches_mailbox(name);
         (self.user.is_empty() || facts.user.is_some_and(user))
             && (self.command.is_empty() || self.command.iter().any(|name| name == facts.command))
             && (self.operation.is_empty() || self.operation.contains(&facts.operation))
@@ -150,5 +150,64 @@ impl Rule {
                 || facts.mailboxes.iter().any(|name| mailbox(name))
                 || facts.selected.is_some_and(mailbox))
             && (self.message.is_none() || self.message == facts.message)
+    }
+
+    /// Servers differ in whether `Secret/` and `/Secret` are other mailboxes than `Secret`: whoever is
+    /// refused it is refused these too, and whoever is allowed it is not thereby allowed them.
+    fn matches_mailbox(&self, name: &str) -> bool {
+        let matches = |name: &str| self.mailbox.iter().any(|glob| glob.is_match(name));
+        match (without_empty_levels(name), self.action) {
+            (None, _) => matches(name),
+            (Some(plain), Action::Deny) => matches(name) || matches(&plain),
+            (Some(plain), Action::Allow) => matches(name) && matches(&plain),
+        }
+    }
+}
+
+/// The name without the levels of hierarchy that have no name, if it has such: Cyrus takes `Secret/`,
+/// `/Secret` and `a//b` for `Secret` and `a/b`. Either of the separators that servers use may be meant.
+fn without_empty_levels(name: &str) -> Option<String> {
+    let is_separator = |letter: char| letter == '/' || letter == '.';
+    let mut plain = String::with_capacity(name.len());
+    for letter in name.trim_matches(is_separator).chars() {
+        if !(is_separator(letter) && plain.ends_with(letter)) {
+            plain.push(letter);
+        }
+    }
+    (plain.len() != name.len() && !plain.is_empty()).then_some(plain)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Rule, without_empty_levels};
+
+    #[test]
+    fn finds_the_name_behind_levels_without_one() {
+        let rows = [
+            ("Secret/", Some("Secret")),
+            ("/Secret", Some("Secret")),
+            ("a//b", Some("a/b")),
+            ("a..b./", Some("a.b")),
+            ("a/b", None),
+            ("Secret", None),
+            ("", None),
+            ("/", None),
+        ];
+        for (name, plain) in rows {
+            assert_eq!(without_empty_levels(name).as_deref(), plain, "{name:?}");
+        }
+    }
+
+    #[test]
+    fn a_denied_mailbox_is_denied_with_empty_levels_and_an_allowed_one_not_allowed_by_them() {
+        let rule = |action: &str| -> Rule {
+            toml::from_str(&format!("name = \"r\"\naction = \"{action}\"\nmailbox = \"Secret\"")).expect("a rule")
+        };
+        let rows =
+            [("Secret", true, true), ("Secret/", true, false), ("//Secret", true, false), ("Secrets", false, false)];
+        for (name, denied, allowed) in rows {
+            assert_eq!(rule("deny").matches_mailbox(name), denied, "{name:?}");
+            assert_eq!(rule("allow").matches_mailbox(name), allowed, "{name:?}");
+        }
     }
 }

@@ -84,11 +84,11 @@ impl Summary {
 impl Summary {
     fn command(&mut self, session: u64, event: &Observation) {
         let debug = tracing::enabled!(tracing::Level::DEBUG);
-        if let Observation::CommandBegun { id, command, operation, effect, .. } = event {
+        if let Observation::CommandBegun { id, tag, command, operation, effect, .. } = event {
             self.commands += 1;
             if debug {
                 let (operation, effect) = (operation.as_label(), effect.as_label());
-                tracing::debug!(session, command_id = id.0, %command, operation, effect, "command begun");
+                tracing::debug!(session, command_id = id.0, tag, %command, operation, effect, "command begun");
                 self.open.insert(*id, command.to_string());
             }
         }
@@ -225,6 +225,7 @@ mod tests {
                 operation: Operation::Authenticate,
                 effect: Effect::Session,
                 mailboxes: Vec::new(),
+                message: None,
             },
             Observation::Authentication { user: Some("joe".to_owned()), mechanism: "LOGIN".into(), accepted: true },
             Observation::CommandCompleted {

@@ -22,8 +22,9 @@ use crate::fault::Fault;
 use crate::metrics::Metrics;
 use crate::witness::Witness;
 
-/// What a stop allows sessions beyond `limits.drain_timeout` for their farewell.
-const FAREWELL: Duration = Duration::from_secs(10);
+/// What a stop allows sessions beyond `limits.drain_timeout` for their farewell: a client that takes
+/// nothing more needs 11 s of it (`relay::finish`).
+const FAREWELL: Duration = Duration::from_secs(12);
 
 /// What was bound, with the ports the system gave.
 #[derive(Debug, Clone, PartialEq, Eq)]

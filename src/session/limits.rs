@@ -8,7 +8,8 @@ use serde::Deserialize;
 /// The `[limits]` section. Sizes in octets with a unit (`64 KiB`), durations with a unit (`30m`).
 ///
 /// The memory ceiling of a session is the sum of two inboxes, two outboxes (each at most two
-/// inboxes long) and one held command (`command_line` + `literal`); see `docs/ARCHITECTURE.md`.
+/// inboxes long) and one held command (`command_line` + `literal`); see `docs/ARCHITECTURE.md`. A POP3
+/// session that has asked UIDL also holds the unique-ids of up to 10,000 messages, at most 1.5 MiB.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Limits {

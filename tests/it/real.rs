@@ -23,6 +23,7 @@ mod mail;
 mod mailwarden;
 mod refusals;
 mod secrets;
+mod suites;
 mod sync;
 mod talk;
 mod upstreams;

@@ -113,6 +113,7 @@ fn session(posture: Posture, started: Instant) -> Imap {
         client_tls: TlsMode::Implicit,
         upstream_tls: TlsMode::Implicit,
         hide: Vec::new(),
+        allow: Vec::new(),
         limits,
         policy: PolicyHandle::new(Policy::new(vec![rule("command = \"DELETE\""), rule("mailbox = \"Denied\"")])),
         transcript: true,

@@ -160,10 +160,9 @@ impl Pop3 {
 
     /// The list as the client may see it, and its `end` as the server wrote it.
     fn filter(&mut self, lines: &[u8], end: &[u8], cursor: &mut Cursor<'_>, turn: &mut Turn<'_>) {
-        let terms = &self.setup.terms;
         let stls = self.is_in_clear() && self.state == crate::session::State::NotAuthenticated && !self.utf8;
         let unknown = if self.enforces() { Unknown::Hide } else { Unknown::Show };
-        let filter = Filter { unknown, hide: &terms.hide, login: !self.is_in_clear(), stls };
+        let filter = Filter { unknown, names: self.names(), login: !self.is_in_clear(), stls };
         let of_capa = matches!(self.queue.front(), Some(Slot { answer: Answer::Upstream(Asked::Capabilities), .. }));
         let (filtered, advertised) = if of_capa { filter.capabilities(lines) } else { filter.mechanisms(lines) };
         if of_capa {

@@ -2,7 +2,10 @@
 
 use std::fmt;
 
-/// A valid tag: 1 to [`Tag::MAX`] of `ASTRING-CHAR` except `+`.
+/// A valid tag: 1 to [`Tag::MAX`] of `ASTRING-CHAR` except `+` and `]`.
+///
+/// The grammar has `]` too, which servers read differently: Courier ends the tag before it and takes the
+/// rest for the command, Dovecot refuses the line.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Tag(Box<str>);
 
@@ -33,7 +36,7 @@ impl fmt::Display for Tag {
 }
 
 pub(super) fn is_tag_octet(octet: u8) -> bool {
-    super::lexer::is_astring_octet(octet) && octet != b'+'
+    super::lexer::is_astring_octet(octet) && octet != b'+' && octet != b']'
 }
 
 #[cfg(test)]
@@ -42,14 +45,16 @@ mod tests {
 
     #[test]
     fn accepts_what_the_grammar_calls_a_tag() {
-        for octets in [&b"a"[..], b"A1.2-3", b"]x", b"$", &[b'x'; Tag::MAX]] {
+        for octets in [&b"a"[..], b"A1.2-3", b"[x", b"$", &[b'x'; Tag::MAX]] {
             assert_eq!(Tag::new(octets).expect("valid").as_str().as_bytes(), octets);
         }
     }
 
     #[test]
     fn refuses_specials_controls_and_excess_length() {
-        for octets in [&b""[..], b"a+", b"*", b"\"a\"", b"a b", b"a\\", b"(", b"{", b"%", b"\x7f", b"\xc3\xa9"] {
+        for octets in
+            [&b""[..], b"a+", b"a]", b"]", b"*", b"\"a\"", b"a b", b"a\\", b"(", b"{", b"%", b"\x7f", b"\xc3\xa9"]
+        {
             assert_eq!(Tag::new(octets), None);
         }
         assert_eq!(Tag::new(&[b'x'; Tag::MAX + 1]), None);
