@@ -50,12 +50,12 @@ fn block() -> impl Strategy<Value = Action> {
 fn script() -> impl Strategy<Value = Vec<u8>> {
     let posture = prop_oneof![3 => Just(Posture::Enforce), 1 => Just(Posture::Observe)];
     let mode = || prop_oneof![4 => Just(TlsMode::Implicit), 1 => Just(TlsMode::Starttls), 1 => Just(TlsMode::None)];
-    let options = (posture, mode(), mode(), any::<bool>(), any::<bool>());
+    let options = (posture, mode(), mode(), any::<bool>(), any::<bool>(), any::<bool>());
     (options, any::<u8>(), proptest::collection::vec(block(), 0..12)).prop_map(|(options, seed, actions)| {
-        let (posture, client_tls, upstream_tls, tight, pop3) = options;
+        let (posture, client_tls, upstream_tls, tight, pop3, generous) = options;
         let greeting = if pop3 { POP3_GREETING } else { IMAP_GREETING }.as_bytes().to_vec();
         let greeting = Action::Send(Side::Upstream, greeting);
-        let options = Options { posture, client_tls, upstream_tls, tight, pop3 };
+        let options = Options { posture, client_tls, upstream_tls, tight, pop3, generous };
         Script { options, seed, actions: [vec![greeting], actions].concat() }.write()
     })
 }

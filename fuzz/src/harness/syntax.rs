@@ -28,7 +28,7 @@ pub fn imap_command(octets: &[u8]) {
         }
     }
     for enclosure in [Enclosure::None, Enclosure::Utf8, Enclosure::Catenate] {
-        if let Ok(AppendMore::Message { message, .. }) = parse_append_more(octets, enclosure) {
+        if let Ok(AppendMore::Message(message, _)) = parse_append_more(octets, enclosure) {
             assert!(octets.get(..message.announced.at.end).is_some_and(announces));
         }
     }
