@@ -6,6 +6,7 @@
 //! it stands; and last by the sections' own types, which have the final word.
 
 mod across;
+mod allowance;
 mod code;
 mod conditions;
 mod document;

@@ -7,6 +7,7 @@ use std::time::Duration;
 use bytesize::ByteSize;
 use toml::de::{DeTable, DeValue};
 
+use super::allowance;
 use super::code::Code;
 use super::document::{Node, entries, tables, value};
 use super::near::{list, nearest};
@@ -125,6 +126,7 @@ fn listener(root: &DeTable<'_>, header: &Range<usize>, table: &DeTable<'_>, prob
             None => problems.push(unknown_upstream(&listener, wanted, span, &names)),
         }
     }
+    allowance::check(table, problems);
     let certificate = value(table, "certificate");
     match (word(table, "tls"), certificate) {
         ("implicit" | "starttls", None) => problems.push(no_certificate(root, &listener, header.clone(), table)),

@@ -99,6 +99,10 @@ codes! {
     UselessVerification = "MW-1308" Error,
     /// A listener's upstream is the listener itself.
     Loop = "MW-1309" Error,
+    /// A name is both allowed and hidden.
+    AllowedAndHidden = "MW-1310" Error,
+    /// A name that no proxy can pass on is allowed.
+    NeverAllowed = "MW-1311" Error,
     /// Not a pattern.
     Pattern = "MW-1401" Error,
     /// Not a command.

@@ -115,6 +115,7 @@ pub(super) const SECTIONS: &[Section] = &[
             needed("upstream", Kind::Upstream, r#"upstream = "provider""#),
             optional("certificate", Kind::Certificate),
             optional("hide", Kind::Capabilities),
+            optional("allow", Kind::Capabilities),
         ],
     },
     Section {

@@ -35,6 +35,7 @@ fn begun(id: u32, command: &str) -> Observation {
         operation: Operation::Download,
         effect: Effect::Read,
         mailboxes: Vec::new(),
+        message: None,
     }
 }
 

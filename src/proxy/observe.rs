@@ -225,6 +225,7 @@ mod tests {
                 operation: Operation::Authenticate,
                 effect: Effect::Session,
                 mailboxes: Vec::new(),
+                message: None,
             },
             Observation::Authentication { user: Some("joe".to_owned()), mechanism: "LOGIN".into(), accepted: true },
             Observation::CommandCompleted {

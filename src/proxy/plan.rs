@@ -91,6 +91,7 @@ fn build(config: Config, transcript: bool, missing: Missing) -> Result<Plan, Vec
             client_tls: settings.tls,
             upstream_tls: upstream.tls,
             hide: settings.hide,
+            allow: settings.allow,
             limits: config.limits.clone(),
             policy: policy.clone(),
             transcript,

@@ -31,6 +31,9 @@ pub struct ListenerSettings {
     /// Capabilities never shown to clients and refused when used, beside those always hidden.
     #[serde(default)]
     pub hide: Vec<String>,
+    /// Commands and capabilities let through although they would be refused and hidden by default.
+    #[serde(default)]
+    pub allow: Vec<String>,
 }
 
 fn enforce() -> Posture {

@@ -6,8 +6,8 @@ use std::time::Duration;
 use super::layout::{Entry, Ink, Layout};
 use super::{Closed, Gap, phrase};
 use crate::fault::Fault;
-use crate::session::{CommandId, Event, Extent, Observation, Said, Speaker};
-use crate::wire::Side;
+use crate::session::{CommandId, Completion, Event, Extent, Observation, Said, Speaker};
+use crate::wire::{Operation, Side};
 use crate::witness::{SessionInfo, TlsFacts};
 
 /// The state of a transcript: what is open, and what waits for its answer.
@@ -41,6 +41,8 @@ struct Talk {
 struct Running {
     /// Tag and name.
     name: String,
+    /// The message it deletes, as a person reads it.
+    deletes: Option<String>,
     /// Octets of its answers.
     octets: u64,
     /// Whether its completion was seen.
@@ -183,9 +185,10 @@ impl Talk {
         let mut remarks = BTreeMap::new();
         for (at, event) in events.iter().enumerate() {
             match &event.what {
-                Observation::CommandBegun { id, tag, command, .. } => {
-                    let name = tag.as_ref().map_or_else(|| command.to_string(), |tag| format!("{tag} {command}"));
-                    self.running.entry(*id).or_default().name = name;
+                Observation::CommandBegun { id, tag, command, operation, message, .. } => {
+                    let running = self.running.entry(*id).or_default();
+                    running.name = tag.as_ref().map_or_else(|| command.to_string(), |tag| format!("{tag} {command}"));
+                    running.deletes = message.as_ref().filter(|_| *operation == Operation::Delete).map(phrase::message);
                 }
                 Observation::Said(said) => {
                     if let Some(id) = said.id.or_else(|| self.only_running()).filter(|_| is_answer(said.by)) {
@@ -241,10 +244,14 @@ impl Talk {
             | Observation::StateChanged { .. }
             | Observation::Retrieved { extent: Extent::Headers, .. } => None,
             Observation::TlsStarted { side } => note(format!("TLS started with the {}", phrase::side(*side))),
-            Observation::CommandCompleted { id, .. } => {
-                let name = self.running.remove(id).unwrap_or_default().name;
+            Observation::CommandCompleted { id, completion, .. } => {
+                let Running { name, deletes, .. } = self.running.remove(id).unwrap_or_default();
                 let words: Vec<&str> = remark.split_whitespace().collect();
-                if remark.is_empty() { None } else { note(format!("{name}  {}", words.join(" "))) }
+                let outcome = (!remark.is_empty()).then(|| format!("{name}  {}", words.join(" ")));
+                let deleted = deletes.filter(|_| *completion == Completion::Ok);
+                let parts = [outcome, deleted.map(|message| format!("{message} marked for deletion"))];
+                let parts: Vec<String> = parts.into_iter().flatten().collect();
+                if parts.is_empty() { None } else { note(parts.join("; ")) }
             }
             Observation::Authentication { user, mechanism, accepted } => {
                 let user = user.as_deref().unwrap_or("(unknown)");

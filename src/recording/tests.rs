@@ -50,6 +50,7 @@ fn begun(id: u32, tag: &str, command: &'static str, operation: Operation, effect
         operation,
         effect,
         mailboxes: vec!["INBOX".to_owned()],
+        message: None,
     }
 }
 
@@ -222,6 +223,22 @@ fn prints_a_conversation() {
 #[test]
 fn prints_a_conversation_on_a_narrow_terminal() {
     insta::assert_snapshot!(printed(Layout { colour: false, width: Some(72) }, &[1]));
+}
+
+#[test]
+fn says_which_message_is_marked_for_deletion() {
+    let message = MessageRef { number: Some(3), unique_id: Some("def".to_owned()), ..MessageRef::default() };
+    let deletion = |completion| {
+        let (id, tag, command, mailboxes) = (CommandId(1), None, "DELE".into(), Vec::new());
+        let (operation, effect, message) = (Operation::Delete, Effect::Destroy, Some(message.clone()));
+        let begun = Observation::CommandBegun { id, tag, command, operation, effect, mailboxes, message };
+        let answered = completed(1, completion, Answered::Upstream, 2000);
+        let mut printer = Printer::new(Layout::default());
+        printer.session(&info(1)) + &printer.events(1, &[event(1000, begun), event(3000, answered)])
+    };
+    let text = deletion(Completion::Ok);
+    assert!(text.contains("DELE  OK 2.0 ms; message 3 (def) marked for deletion"), "{text}");
+    assert!(!deletion(Completion::No).contains("message 3"));
 }
 
 #[test]

@@ -63,6 +63,9 @@ pub struct Terms {
     /// Capabilities hidden from clients beyond those that are always hidden; compared without
     /// regard to case, e.g. `QRESYNC`, `AUTH=PLAIN`, `XOAUTH2`.
     pub hide: Vec<String>,
+    /// Commands and capabilities let through although they would be refused and hidden by default;
+    /// compared without regard to case, e.g. `CATENATE`, `XFOO`. `hide` outweighs it.
+    pub allow: Vec<String>,
     /// Bounds on everything a peer can make us hold.
     pub limits: Limits,
     /// The rules in force; read anew at each command.

@@ -56,6 +56,9 @@ pub enum Observation {
         /// The mailboxes it names, decoded; IMAP only.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         mailboxes: Vec<String>,
+        /// The message it names, with its unique-id if a UIDL of this session told it; POP3 only.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        message: Option<MessageRef>,
     },
     /// A command was answered.
     CommandCompleted {

@@ -4,8 +4,10 @@
 
 mod cli;
 mod config;
+mod differential;
 mod journeys;
 mod papers;
+mod properties;
 mod proxy;
 mod real;
 mod transcripts;

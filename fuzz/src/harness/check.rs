@@ -60,7 +60,7 @@ pub fn answered_once(client: &[u8], down: &[u8]) {
     for line in responses(down) {
         let mut words = line.split(|octet| *octet == b' ');
         let (tag, word) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
-        if tag != b"*" && tag != b"+" && matches!(word, b"OK" | b"NO" | b"BAD") {
+        if !tag.starts_with(b"[") && tag != b"*" && tag != b"+" && matches!(word, b"OK" | b"NO" | b"BAD") {
             let count = left.get_mut(tag).filter(|count| **count > 0);
             let count = count.unwrap_or_else(|| panic!("an answer too many: {}", line.escape_ascii()));
             *count -= 1;

@@ -28,7 +28,7 @@ pub fn imap_command(octets: &[u8]) {
         }
     }
     for enclosure in [Enclosure::None, Enclosure::Utf8, Enclosure::Catenate] {
-        if let Ok(AppendMore::Message { message, .. }) = parse_append_more(octets, enclosure) {
+        if let Ok(AppendMore::Message(message, _)) = parse_append_more(octets, enclosure) {
             assert!(octets.get(..message.announced.at.end).is_some_and(announces));
         }
     }
@@ -37,7 +37,12 @@ pub fn imap_command(octets: &[u8]) {
 /// Octets of a literal, or the line behind it, are still to come.
 fn ends_in_literal(mut octets: &[u8]) -> bool {
     while let Some(end) = octets.windows(2).position(|pair| pair == b"\r\n") {
-        let Tail::Literal(literal) = Tail::of(&octets[..end]) else { return false };
+        let literal = match Tail::of(&octets[..end]) {
+            Tail::Literal(literal) => literal,
+            // more digits than the framer looks at; the session refuses them
+            Tail::Overflow { .. } => return true,
+            Tail::Plain => return false,
+        };
         let behind = usize::try_from(literal.octets).ok().and_then(|count| octets.get(end + 2..)?.get(count..));
         match behind {
             Some(behind) if !behind.is_empty() => octets = behind,
@@ -50,7 +55,7 @@ fn ends_in_literal(mut octets: &[u8]) -> bool {
 /// Where octets are asked for, a line ends in an announcement.
 fn announces(octets: &[u8]) -> bool {
     let line = octets.strip_suffix(b"\r\n");
-    line.is_some_and(|line| matches!(Tail::of(line), Tail::Literal(_)))
+    line.is_some_and(|line| !matches!(Tail::of(line), Tail::Plain))
 }
 
 fn check_spans(command: &Command, octets: &[u8]) {

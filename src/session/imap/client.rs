@@ -114,7 +114,11 @@ impl Imap {
             }
             Err(Stop::Syntax(malformed)) => {
                 self.assembly = Assembly::default();
-                self.refuse_malformed(&malformed, octets, tail, early, now, out);
+                match self.allowed_by_name(&malformed, &octets) {
+                    Some(Ok(command)) => self.take_unlisted(command, octets, now, out),
+                    Some(Err(malformed)) => self.refuse_malformed(&malformed, octets, tail, early, now, out),
+                    None => self.refuse_malformed(&malformed, octets, tail, early, now, out),
+                }
             }
         }
     }
@@ -347,9 +351,9 @@ impl Imap {
     ) {
         let Tail::Literal(Announcement { octets, synchronizing, .. }) = tail else { return };
         let open = self.pending.iter_mut().find(|pending| Some(pending.id) == id);
-        let (client_waits, several, early) = (synchronizing, true, None);
+        let (client_waits, several, before, early) = (synchronizing, true, 0, None);
         let (enclosure, whose) = (Enclosure::None, Whose::Unjudged(id));
-        let body = Body { octets, client_waits, enclosure, several, stored, early, whose };
+        let body = Body { octets, client_waits, enclosure, several, stored, before, early, whose };
         match open {
             _ if !synchronizing => self.begin_octets(body, now, out),
             Some(open) => {

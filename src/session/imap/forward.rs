@@ -154,8 +154,12 @@ impl Imap {
         let (command, operation, effect) = spec
             .map_or(("unknown", Operation::Unknown, Effect::Unknown), |spec| (spec.name, spec.operation, spec.effect));
         // the tag may be anything that was typed where a command is expected
-        let (tag, mailboxes) = (None, Vec::new());
-        out.observe(now, Observation::CommandBegun { id, tag, command: command.into(), operation, effect, mailboxes });
+        let (tag, mailboxes, message) = (None, Vec::new(), None);
+        let command_name = command.into();
+        out.observe(
+            now,
+            Observation::CommandBegun { id, tag, command: command_name, operation, effect, mailboxes, message },
+        );
         let facts = Facts {
             protocol: Protocol::Imap,
             user: self.user.as_deref(),

@@ -5,14 +5,14 @@ use std::time::Instant;
 
 use bytes::BytesMut;
 
-use super::phase::{Answer, Body, Completing, Kind, Phase, Prepared, Runs, Then};
+use super::phase::{Answer, Body, Completing, Kind, Phase, Prepared, Runs, Then, Whose};
 use super::send;
 use super::{Imap, OWN, wipe};
 use crate::policy::{Facts, Permit, Policy, Verdict};
 use crate::session::{
     Alteration, Answered, CommandId, Completion, Observation, Outbox, Posture, Speaker, State, TlsMode, ViolationKind,
 };
-use crate::wire::imap::{Allowed, Command, Details, Head, Tail};
+use crate::wire::imap::{Allowed, Command, Details, Head, Spec, Tag, Tail};
 use crate::wire::sasl::{SaslLine, binds_channel, read_response};
 use crate::wire::{Effect, Operation, Protocol, Side};
 
@@ -28,6 +28,17 @@ pub(super) struct Refusal {
 impl Refusal {
     pub(super) fn bad(sentence: &str) -> Self {
         Self { word: "BAD", code: None, sentence: sentence.to_owned(), by: Answered::Syntax }
+    }
+
+    /// A command that may carry a secret, in clear where TLS is to be started first.
+    pub(super) fn privacy_required(sentence: &str) -> Self {
+        let (sentence, by) = (sentence.to_owned(), Answered::Syntax);
+        Self { word: "NO", code: Some("PRIVACYREQUIRED".into()), sentence, by }
+    }
+
+    /// What the client is told.
+    pub(super) fn sentence(&self) -> &str {
+        &self.sentence
     }
 
     pub(super) fn answer(self, tag: &str, id: CommandId, begun: Instant) -> Answer {
@@ -103,9 +114,9 @@ impl Imap {
                     send::altered(Side::Upstream, Alteration::LiteralForm, change, now, out);
                 }
                 let several = command.verb() == "APPEND";
-                let body = Body::announced(&message.announced, message.enclosure, several);
+                let body = Body::announced(&message.announced, message.enclosure, several, Whose::Open(command.spec));
                 let runs = Runs { left: encoded.left, then: Then::Body(body) };
-                let kind = Kind::Append { mailbox: command.mailboxes.last().cloned() };
+                let kind = Kind::Append { mailbox: command.mailboxes.first().cloned() };
                 // while its literal is open nothing else is sent anyway
                 let prepared = Prepared { tag: command.tag, id, begun: now, kind, barrier: false, runs };
                 self.launch(Box::new(prepared), permit, out);
@@ -123,6 +134,7 @@ impl Imap {
                 operation: command.operation,
                 effect: command.effect,
                 mailboxes: command.mailboxes.clone(),
+                message: None,
             },
         );
     }
@@ -141,7 +153,7 @@ impl Imap {
             Self::violated(Side::Client, kind, refusal.sentence.clone(), now, out);
             Err(refusal)
         };
-        if command.tag.as_str().starts_with(OWN) && command.tag.as_str().starts_with(&self.own_prefix()) {
+        if self.is_own_tag(&command.tag) {
             return violated(ViolationKind::Syntax, Refusal::bad("This tag is not available"), out);
         }
         if !self.is_allowed_now(command.spec.allowed) {
@@ -156,12 +168,7 @@ impl Imap {
             }
         }
         if self.is_clear_login(command) {
-            let refusal = Refusal {
-                word: "NO",
-                code: Some("PRIVACYREQUIRED".into()),
-                sentence: "Start TLS before logging in".to_owned(),
-                by: Answered::Syntax,
-            };
+            let refusal = Refusal::privacy_required("Start TLS before logging in");
             return violated(ViolationKind::ClearLogin, refusal, out);
         }
         if !self.is_offered(command) {
@@ -209,6 +216,11 @@ impl Imap {
         }
     }
 
+    /// The tag could be one of the proxy's own commands.
+    pub(super) fn is_own_tag(&self, tag: &Tag) -> bool {
+        tag.as_str().starts_with(OWN) && tag.as_str().starts_with(&self.own_prefix())
+    }
+
     fn is_allowed_now(&self, allowed: Allowed) -> bool {
         match allowed {
             Allowed::Always => true,
@@ -220,9 +232,18 @@ impl Imap {
 
     /// Logging in while the client's side is in clear and should not be.
     fn is_clear_login(&self, command: &Command) -> bool {
-        !self.client_tls
-            && self.setup.terms.client_tls == TlsMode::Starttls
-            && matches!(command.details, Details::Login { .. } | Details::Authenticate { .. })
+        self.is_in_clear() && matches!(command.details, Details::Login { .. } | Details::Authenticate { .. })
+    }
+
+    /// TLS towards the client is to be started, and is not yet.
+    pub(super) fn is_in_clear(&self) -> bool {
+        !self.client_tls && self.setup.terms.client_tls == TlsMode::Starttls
+    }
+
+    /// The selected mailbox, if the command acts on its messages. A URL may be relative to it (RFC 5092 §9).
+    pub(super) fn acted_on(&self, spec: &Spec, needs: &[&[&str]]) -> Option<&str> {
+        let by_url = needs.iter().any(|group| group.contains(&"CATENATE") || group.contains(&"URLAUTH"));
+        self.selected.as_deref().filter(|_| spec.allowed == Allowed::Selected || by_url)
     }
 
     fn ask_policy(
@@ -240,7 +261,7 @@ impl Imap {
             operation: command.operation,
             effect: command.effect,
             mailboxes: &command.mailboxes,
-            selected: self.selected.as_deref().filter(|_| command.spec.allowed == Allowed::Selected),
+            selected: self.acted_on(command.spec, &command.needs),
             message: None,
         };
         // NO is no defined answer to these (RFC 9051 §6.1)

@@ -20,6 +20,7 @@ mod server;
 mod status;
 #[cfg(test)]
 mod tests;
+mod unlisted;
 mod view;
 
 use std::borrow::Cow;
@@ -204,6 +205,7 @@ impl Imap {
         if self.responses.at_boundary() && !matches!(self.phase, Phase::Switch | Phase::Opaque) && !self.bye {
             let code = match why {
                 CloseReason::ClientViolation => "",
+                CloseReason::Policy => "[NOPERM] ",
                 _ => "[UNAVAILABLE] ",
             };
             let line = format!("* BYE {code}{sentence}\r\n");

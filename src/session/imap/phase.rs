@@ -11,7 +11,7 @@ use bytes::Bytes;
 use super::judge::Refusal;
 use crate::redact::Redacted;
 use crate::session::{Answered, CloseReason, CommandId, Completion, Speaker, State};
-use crate::wire::imap::{Enclosure, Tag, Tail};
+use crate::wire::imap::{Enclosure, Spec, Tag, Tail};
 
 /// What the octets at the start of the client's inbox are, or why they wait. At most one command is
 /// open (its end not yet sent up) at any time, so this is one value, not a flag each.
@@ -154,6 +154,8 @@ pub(super) struct Body {
     pub(super) several: bool,
     /// Sizes of the messages of this command that have been sent.
     pub(super) stored: Vec<u64>,
+    /// Octets of the same message that went before: earlier parts of a CATENATE.
+    pub(super) before: u64,
     /// The server answered NO or BAD before the command was complete; said when it is.
     pub(super) early: Option<Box<Answer>>,
     /// Which command it belongs to.
@@ -161,10 +163,10 @@ pub(super) struct Body {
 }
 
 /// Which command a message literal belongs to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy)]
 pub(super) enum Whose {
-    /// The open command, which was judged.
-    Open,
+    /// The open command, which was judged; its row in the table of commands.
+    Open(&'static Spec),
     /// Posture observe: this command, if its tag could be read, which could not be parsed; what follows
     /// passes unjudged, and its answer may come at any time.
     Unjudged(Option<CommandId>),

@@ -1,13 +1,14 @@
 //! What a client's command looks like in the transcript: secrets masked, literals folded.
 
 use std::fmt::Write as _;
+use std::ops::Range;
 use std::time::Instant;
 
 use super::Imap;
 use crate::redact::MASK;
 use crate::session::legible::legible;
 use crate::session::{CommandId, Outbox, Speaker};
-use crate::wire::imap::Command;
+use crate::wire::imap::{Between, Command, LiteralSpan};
 
 /// The longest literal that is shown in place.
 const SHORT: usize = 64;
@@ -25,22 +26,36 @@ impl Imap {
     ) {
         if self.setup.terms.transcript {
             let by = if as_it_came { Speaker::Client } else { Speaker::ClientHeld };
-            self.say_text(by, Some(id), shown(command, octets), octets.len() as u64, now, out);
+            self.say_text(
+                by,
+                Some(id),
+                masked(octets, &command.secrets, &command.literals),
+                octets.len() as u64,
+                now,
+                out,
+            );
+        }
+    }
+
+    /// Reports the line behind a message, which goes up as it came unless the session ends.
+    pub(super) fn say_between(&self, by: Speaker, between: &Between, line: &[u8], now: Instant, out: &mut Outbox) {
+        if self.setup.terms.transcript {
+            self.say_text(by, self.open_id(), masked(line, &between.secrets, &[]), line.len() as u64, now, out);
         }
     }
 }
 
-/// The command on one line.
-fn shown(command: &Command, octets: &[u8]) -> String {
-    let secret = |at: usize| command.secrets.iter().find(|range| range.contains(&at));
+/// Octets of a command on one line.
+fn masked(octets: &[u8], secrets: &[Range<usize>], literals: &[LiteralSpan]) -> String {
+    let secret = |at: usize| secrets.iter().find(|range| range.contains(&at));
     let mut text = String::new();
     let mut at = 0;
-    let at_least = |range: &std::ops::Range<usize>| octets.get(range.clone()).unwrap_or_default();
+    let at_least = |range: &Range<usize>| octets.get(range.clone()).unwrap_or_default();
     while at < octets.len() {
         if let Some(range) = secret(at) {
             text.push_str(MASK);
             at = range.end;
-        } else if let Some(literal) = command.literals.iter().find(|literal| literal.announcement.start == at) {
+        } else if let Some(literal) = literals.iter().find(|literal| literal.announcement.start == at) {
             text.push_str(&legible(at_least(&literal.announcement)));
             text.push(' ');
             let value = at_least(&literal.octets);
@@ -54,8 +69,8 @@ fn shown(command: &Command, octets: &[u8]) -> String {
             }
             at = literal.octets.end.max(at + 1);
         } else {
-            let next = command.secrets.iter().map(|range| range.start);
-            let next = next.chain(command.literals.iter().map(|literal| literal.announcement.start));
+            let next = secrets.iter().map(|range| range.start);
+            let next = next.chain(literals.iter().map(|literal| literal.announcement.start));
             let end = next.filter(|start| *start > at).min().unwrap_or(octets.len());
             text.push_str(&legible(at_least(&(at..end))));
             at = end;

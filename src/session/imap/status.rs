@@ -390,7 +390,7 @@ impl Imap {
         filtered.changed.then_some(filtered.octets)
     }
 
-    fn capability_rules(&self) -> Rules<'_> {
+    pub(super) fn capability_rules(&self) -> Rules<'_> {
         let terms = &self.setup.terms;
         let unknown = match terms.posture {
             Posture::Enforce => Unknown::Hide,
@@ -401,7 +401,7 @@ impl Imap {
             TlsMode::Starttls => ClientTls::Required,
             TlsMode::Implicit | TlsMode::None => ClientTls::None,
         };
-        Rules { unknown, client_tls, hide: &terms.hide, scram_plus: self.server.scram_plus }
+        Rules { unknown, client_tls, hide: &terms.hide, allow: &terms.allow, scram_plus: self.server.scram_plus }
     }
 
     /// Whether a capability is shown to the client if the server has it.

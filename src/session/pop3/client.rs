@@ -10,9 +10,11 @@ use super::turn::{Cursor, Turn};
 use super::{Phase, Pop3, QUEUE};
 use crate::policy::{Denial, Facts, Permit, Policy, Verdict};
 use crate::session::{
-    Alteration, Answered, CloseReason, CommandId, Completion, Observation, Speaker, State, ViolationKind,
+    Alteration, Answered, CloseReason, CommandId, Completion, MessageRef, Observation, Speaker, State, ViolationKind,
 };
-use crate::wire::pop3::{Command, Keyword, Piece, SyntaxError, Unknown, is_offered, text_of};
+use crate::wire::pop3::{
+    Command, Keyword, Names, Piece, SyntaxError, Unknown, is_offered, is_unlisted_sound, text_of, unlisted_keyword,
+};
 use crate::wire::{Effect, Operation, Protocol, Side};
 
 /// Why a command is not for the server.
@@ -75,7 +77,11 @@ impl Pop3 {
 
     fn command_line(&mut self, count: usize, cursor: &mut Cursor<'_>, turn: &mut Turn<'_>) -> bool {
         let line = text_of(cursor.front(count));
-        let parsed = Command::parse(line).map(|command| Request::of(&command, line));
+        let parsed = match Command::parse(line) {
+            Ok(command) => Ok(Request::of(&command, line)),
+            Err(SyntaxError::Unknown) => self.unlisted(line),
+            Err(error) => Err(error),
+        };
         let bare_lf = !cursor.front(count).ends_with(b"\r\n");
         let stands_alone = parsed.as_ref().map_or(!self.enforces(), |request| request.asked.stands_alone());
         if stands_alone && !self.queue.is_empty() {
@@ -92,7 +98,7 @@ impl Pop3 {
         let id = self.new_id();
         let objection = self.objection(&request);
         if let Some(objection) = objection.as_ref().filter(|objection| objection.always || self.enforces()) {
-            begin(id, &request, Speaker::ClientHeld, count, turn);
+            self.begin(id, &request, Speaker::ClientHeld, count, turn);
             turn.violated(Side::Client, objection.kind, objection.reply);
             cursor.discard(count, turn.out);
             self.answer_locally(id, count, format!("-ERR {}\r\n", objection.reply), Answered::Syntax, turn);
@@ -100,11 +106,11 @@ impl Pop3 {
             return;
         }
         let user = request.user.as_deref().or(self.user.as_deref());
-        let verdict = self.judge(user, request.label, request.operation, request.effect, request.message);
+        let verdict = self.judge(user, &request.label, request.operation, request.effect, request.message);
         let (permit, denial) = match verdict {
             Verdict::Allow(permit) => (permit, None),
             Verdict::Deny(denial) if self.enforces() => {
-                begin(id, &request, Speaker::ClientHeld, count, turn);
+                self.begin(id, &request, Speaker::ClientHeld, count, turn);
                 cursor.discard(count, turn.out);
                 self.deny(id, count, &request, &denial, turn);
                 return;
@@ -112,7 +118,7 @@ impl Pop3 {
             Verdict::Deny(denial) => (Policy::own(), Some(denial)),
         };
         if matches!(request.asked, Asked::Stls) {
-            begin(id, &request, Speaker::ClientHeld, count, turn);
+            self.begin(id, &request, Speaker::ClientHeld, count, turn);
             cursor.discard(count, turn.out);
             self.stls(id, count, turn);
             return;
@@ -120,7 +126,7 @@ impl Pop3 {
         let canonical = if self.enforces() { request.names } else { 0 };
         let lower = cursor.front(canonical).iter().filter(|octet| octet.is_ascii_lowercase()).count();
         let by = if lower > 0 { Speaker::ClientHeld } else { Speaker::Client };
-        begin(id, &request, by, count, turn);
+        self.begin(id, &request, by, count, turn);
         if let Some(denial) = denial {
             turn.observe(decided(id, &denial, false));
         }
@@ -141,21 +147,23 @@ impl Pop3 {
             SyntaxError::LineEnd => (ViolationKind::BareLineEnd, "A line ends in CRLF and has no other CR or LF"),
             SyntaxError::Nul => (ViolationKind::Nul, "A line has no NUL"),
             SyntaxError::Unknown => (ViolationKind::UnknownCommand, "That command is not known here"),
-            SyntaxError::Arguments(_) => (ViolationKind::Syntax, "Those are not the arguments of that command"),
+            SyntaxError::Form | SyntaxError::Arguments(_) => {
+                (ViolationKind::Syntax, "Those are not the arguments of that command")
+            }
         };
         let request = Request::malformed(error, count);
         if self.enforces() {
-            begin(id, &request, Speaker::ClientHeld, count, turn);
+            self.begin(id, &request, Speaker::ClientHeld, count, turn);
             turn.violated(Side::Client, kind, reply);
             cursor.discard(count, turn.out);
             self.answer_locally(id, count, format!("-ERR {reply}\r\n"), Answered::Syntax, turn);
             self.count_error(turn);
             return;
         }
-        begin(id, &request, Speaker::Client, count, turn);
+        self.begin(id, &request, Speaker::Client, count, turn);
         turn.violated(Side::Client, kind, reply);
         let user = self.user.as_deref();
-        if let Verdict::Deny(denial) = self.judge(user, request.label, request.operation, request.effect, None) {
+        if let Verdict::Deny(denial) = self.judge(user, &request.label, request.operation, request.effect, None) {
             turn.observe(decided(id, &denial, false));
         }
         cursor.keep_secret(count, 0, turn.out);
@@ -181,11 +189,11 @@ impl Pop3 {
         let id = self.new_id();
         let request = Request::malformed(SyntaxError::Unknown, so_far);
         if self.enforces() {
-            begin(id, &request, Speaker::ClientHeld, so_far, turn);
+            self.begin(id, &request, Speaker::ClientHeld, so_far, turn);
             self.answer_locally(id, so_far, format!("-ERR {detail}\r\n"), Answered::Syntax, turn);
             self.count_error(turn);
         } else {
-            begin(id, &request, Speaker::Client, so_far, turn);
+            self.begin(id, &request, Speaker::Client, so_far, turn);
             self.await_answer(id, Asked::Unknown, turn);
         }
         true
@@ -206,8 +214,12 @@ impl Pop3 {
     }
 
     fn objection(&self, request: &Request) -> Option<Objection> {
-        let keyword = request.keyword?;
         let object = |kind, reply, always| Some(Objection { kind, reply, always });
+        let Some(keyword) = request.keyword else {
+            // known by its name alone: it may log in, or carry a secret
+            let in_clear = object(ViolationKind::ClearLogin, "That command needs TLS: send STLS first", false);
+            return in_clear.filter(|_| self.is_in_clear());
+        };
         if keyword == Keyword::Stls {
             let offered = self.is_in_clear() && self.state == State::NotAuthenticated && !self.utf8;
             // where STLS is not the proxy's to do, it is nobody's: the server's TLS is not the client's
@@ -236,8 +248,8 @@ impl Pop3 {
 
     fn objection_to_mechanism(&self, mechanism: &str, initial: Initial) -> Option<Objection> {
         let object = |kind, reply, always| Some(Objection { kind, reply, always });
-        let (listed, hide) = (self.advertised.channel_binding, &self.setup.terms.hide);
-        let offered = |unknown| is_offered(mechanism.as_bytes(), listed, unknown, hide);
+        let (listed, names) = (self.advertised.channel_binding, self.names());
+        let offered = |unknown| is_offered(mechanism.as_bytes(), listed, unknown, names);
         if !offered(Unknown::Hide) {
             let always = !offered(Unknown::Show);
             return object(ViolationKind::UnknownCommand, "That mechanism is not available here", always);
@@ -247,6 +259,18 @@ impl Pop3 {
             Initial::Malformed => object(ViolationKind::Sasl, "The initial response is not base64", false),
             Initial::BindsChannel => object(ViolationKind::Sasl, "Channel binding is not possible here", false),
         }
+    }
+
+    /// What the operator says of names.
+    pub(super) fn names(&self) -> Names<'_> {
+        Names { hide: &self.setup.terms.hide, allow: &self.setup.terms.allow }
+    }
+
+    /// A command that is in no table, if the operator allows its name.
+    fn unlisted(&self, line: &[u8]) -> Result<Request, SyntaxError> {
+        let keyword = unlisted_keyword(line).filter(|keyword| self.names().allows(keyword));
+        let keyword = keyword.ok_or(SyntaxError::Unknown)?;
+        if is_unlisted_sound(line) { Ok(Request::unlisted(keyword, line)) } else { Err(SyntaxError::Form) }
     }
 
     /// What the operator hides from CAPA is refused as a command too.
@@ -299,6 +323,24 @@ impl Pop3 {
         turn.out.start_tls(Side::Client);
     }
 
+    fn begin(&self, id: CommandId, request: &Request, by: Speaker, octets: usize, turn: &mut Turn<'_>) {
+        turn.said(by, Some(id), octets, || request.shown.clone());
+        let message = request.message.map(|number| MessageRef {
+            number: Some(number),
+            unique_id: self.unique_ids.of(number),
+            ..MessageRef::default()
+        });
+        turn.observe(Observation::CommandBegun {
+            id,
+            tag: None,
+            command: request.label.clone(),
+            operation: request.operation,
+            effect: request.effect,
+            mailboxes: Vec::new(),
+            message,
+        });
+    }
+
     fn new_id(&mut self) -> CommandId {
         self.commands = self.commands.saturating_add(1);
         CommandId(self.commands)
@@ -346,18 +388,6 @@ impl Pop3 {
             self.end(CloseReason::ClientViolation, detail, Some("Too many errors"), turn);
         }
     }
-}
-
-fn begin(id: CommandId, request: &Request, by: Speaker, octets: usize, turn: &mut Turn<'_>) {
-    turn.said(by, Some(id), octets, || request.shown.clone());
-    turn.observe(Observation::CommandBegun {
-        id,
-        tag: None,
-        command: request.command(),
-        operation: request.operation,
-        effect: request.effect,
-        mailboxes: Vec::new(),
-    });
 }
 
 /// Sends a command that may go up, the first `canonical` octets in upper case.

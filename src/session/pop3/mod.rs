@@ -6,9 +6,10 @@
 //! the answer to PASS, by the rules for the user who is then logged in. It must never let octets of the
 //! server pass that answer nothing, and never end a body that the server did not end.
 //!
-//! A command that nobody here knows reaches the server in posture observe only. A single-line answer is
-//! assumed; if what comes next is no status line, or answers nothing, it is taken for the body of a
-//! multi-line response and passes up to its end.
+//! A command that nobody here knows reaches the server in posture observe, or if the operator allows its
+//! name. A single-line answer is assumed; if what comes next is no status line, or answers nothing, then in
+//! posture observe it is taken for the body of a multi-line response and passes up to its end, and in
+//! posture enforce, where it could be mail that was never judged, the session ends.
 
 mod bare_lf;
 mod client;

@@ -139,9 +139,9 @@ impl Pop3 {
         let Reading::Collected(lines) = &mut self.reading else { return false };
         let line = cursor.front(count);
         if text_of(line) == b"." {
-            let lines = std::mem::take(lines);
+            let (lines, end) = (std::mem::take(lines), line.to_vec());
             cursor.skip(count, turn.out);
-            self.filter(&lines, cursor, turn);
+            self.filter(&lines, &end, cursor, turn);
             self.finish(cursor, turn);
             return true;
         }
@@ -158,11 +158,11 @@ impl Pop3 {
         true
     }
 
-    fn filter(&mut self, lines: &[u8], cursor: &mut Cursor<'_>, turn: &mut Turn<'_>) {
-        let terms = &self.setup.terms;
+    /// The list as the client may see it, and its `end` as the server wrote it.
+    fn filter(&mut self, lines: &[u8], end: &[u8], cursor: &mut Cursor<'_>, turn: &mut Turn<'_>) {
         let stls = self.is_in_clear() && self.state == crate::session::State::NotAuthenticated && !self.utf8;
         let unknown = if self.enforces() { Unknown::Hide } else { Unknown::Show };
-        let filter = Filter { unknown, hide: &terms.hide, login: !self.is_in_clear(), stls };
+        let filter = Filter { unknown, names: self.names(), login: !self.is_in_clear(), stls };
         let of_capa = matches!(self.queue.front(), Some(Slot { answer: Answer::Upstream(Asked::Capabilities), .. }));
         let (filtered, advertised) = if of_capa { filter.capabilities(lines) } else { filter.mechanisms(lines) };
         if of_capa {
@@ -179,7 +179,7 @@ impl Pop3 {
             turn.observe(Observation::Altered { to, why, removed: filtered.removed, added: filtered.added });
         }
         let mut octets = filtered.octets;
-        octets.extend_from_slice(b".\r\n");
+        octets.extend_from_slice(end);
         cursor.insert(octets, turn.out);
     }
 

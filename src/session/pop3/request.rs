@@ -11,7 +11,7 @@ use crate::wire::{Effect, Operation};
 
 pub(super) struct Request {
     /// The keyword in upper case, or `unknown`.
-    pub(super) label: &'static str,
+    pub(super) label: Cow<'static, str>,
     /// `None`: the line is no command.
     pub(super) keyword: Option<Keyword>,
     pub(super) operation: Operation,
@@ -40,7 +40,7 @@ pub(super) enum Initial {
 impl Request {
     pub(super) fn of(command: &Command<'_>, line: &[u8]) -> Self {
         let keyword = command.keyword();
-        let label = keyword.as_label();
+        let label = Cow::Borrowed(keyword.as_label());
         let (mut user, mut initial_state) = (None, Initial::Sound);
         let asked = match *command {
             Command::User(name) => {
@@ -101,14 +101,38 @@ impl Request {
         }
     }
 
+    /// A command that is known by its name alone, because the operator allows it. Its arguments may be a
+    /// secret; its answer is taken for a single line.
+    pub(super) fn unlisted(keyword: String, line: &[u8]) -> Self {
+        let names = keyword.len();
+        let shown = if line.len() > names {
+            format!("{} {MASK}", shown(line.get(..names).unwrap_or_default()))
+        } else {
+            shown(line)
+        };
+        Self {
+            label: Cow::Owned(keyword),
+            keyword: None,
+            operation: Operation::Unknown,
+            effect: Effect::Unknown,
+            message: None,
+            user: None,
+            asked: Asked::Unknown,
+            is_secret: true,
+            names,
+            shown,
+            initial: Initial::Sound,
+        }
+    }
+
     /// A line that is no command. It may be a password at the wrong place.
     pub(super) fn malformed(error: SyntaxError, octets: usize) -> Self {
         let (label, keyword) = match error {
             SyntaxError::Arguments(keyword) => (keyword.as_label(), None),
-            SyntaxError::LineEnd | SyntaxError::Nul | SyntaxError::Unknown => ("unknown", None),
+            SyntaxError::LineEnd | SyntaxError::Nul | SyntaxError::Unknown | SyntaxError::Form => ("unknown", None),
         };
         Self {
-            label,
+            label: Cow::Borrowed(label),
             keyword,
             operation: Operation::Unknown,
             effect: Effect::Unknown,
@@ -120,10 +144,6 @@ impl Request {
             shown: super::turn::unparsable(octets),
             initial: Initial::Sound,
         }
-    }
-
-    pub(super) fn command(&self) -> Cow<'static, str> {
-        Cow::Borrowed(self.label)
     }
 }
 

@@ -54,7 +54,7 @@ pub(super) enum Asked {
     },
     /// Served by the proxy, never sent.
     Stls,
-    /// A command nobody here knows (posture observe).
+    /// A command nobody here knows: allowed by name, or in posture observe.
     Unknown,
 }
 

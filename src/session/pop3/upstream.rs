@@ -382,7 +382,8 @@ impl Pop3 {
                 cursor.flush(turn.out);
                 self.quit_answered(turn);
             }
-            Asked::Unknown => self.after_unknown = accepted,
+            // a body that nobody here can tell the end of passes where nothing is enforced
+            Asked::Unknown => self.after_unknown = accepted && !self.enforces(),
             Asked::Status
             | Asked::UniqueId
             | Asked::Capabilities

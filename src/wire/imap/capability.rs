@@ -3,7 +3,8 @@
 //! A name is shown if this program understands all that it brings; others would let commands,
 //! content or a security layer past the policy. What is hidden is refused as a command too
 //! ([`Rules::satisfied`]), for clients try what they were not offered. A list is filtered by
-//! cutting names out: the octets and the order of the rest stay.
+//! cutting names out: the octets and the order of the rest stay. The operator can allow by name what
+//! is hidden for caution, but not what could not work or would end the inspection ([`never`]).
 
 use std::collections::BTreeSet;
 
@@ -48,6 +49,9 @@ pub struct Rules<'a> {
     pub client_tls: ClientTls,
     /// Names the operator hides, in any case; `XOAUTH2` hides `AUTH=XOAUTH2` too.
     pub hide: &'a [String],
+    /// Names the operator allows, in any case, although they would be hidden; a mechanism is written
+    /// with its `AUTH=`. Nothing here outweighs `hide` or [`never`].
+    pub allow: &'a [String],
     /// Whether any list of this server had a SCRAM mechanism with channel binding. A client that
     /// can bind and is not offered it takes a plain SCRAM login for a downgrade attack, and so does
     /// the server (RFC 5802 §6): once one is seen, no SCRAM is shown.
@@ -84,17 +88,46 @@ const PASS: &[&str] = &[
     "UNSELECT", "UTF8=ACCEPT", "UTF8=ONLY", "WITHIN", "X-GM-EXT-1", "XLIST", "XYMHIGHESTMODSEQ",
 ];
 
-/// Known and never shown, whatever the posture: a layer that would end the inspection, a path past
-/// the proxy, a way to content that is not read, or a proof that ends at the proxy.
+/// Known and never shown, whatever the posture and the operator say, by the reason.
+#[rustfmt::skip]
+const NEVER: &[(&str, &[&str])] = &[
+    ("its proof is, or can be, of a TLS connection, and that ends here", &["AUTH=*-PLUS", "AUTH=EXTERNAL", "AUTH=GS2-*"]),
+    ("it can put a layer over the connection that cannot be read here", &[
+        "AUTH=DIGEST-MD5", "AUTH=GSS-SPNEGO", "AUTH=GSSAPI", "AUTH=KERBEROS_V4", "AUTH=NTLM", "COMPRESS=*",
+    ]),
+    ("it leads clients past this program", &["LOGIN-REFERRALS", "MAILBOX-REFERRALS"]),
+    ("it changes who is logged in behind this program's back", &["UNAUTHENTICATE", "X-UNAUTHENTICATE"]),
+];
+
+/// Known and hidden, whatever the posture, unless the operator allows it: a path past the proxy, or a way
+/// to content that is not told of.
 #[rustfmt::skip]
 const HIDE: &[&str] = &[
-    "AUTH=*-PLUS", "AUTH=DIGEST-MD5", "AUTH=EXTERNAL", "AUTH=GS2-*", "AUTH=GSS-SPNEGO", "AUTH=GSSAPI",
-    "AUTH=KERBEROS_V4", "AUTH=NTLM", "CATENATE", "COMPRESS=*", "CONTEXT=*", "CONVERT", "FILTERS", "IMAPSIEVE=*",
-    "JMAPACCESS", "LOGIN-REFERRALS", "MAILBOX-REFERRALS", "MULTISEARCH", "UIDONLY", "UNAUTHENTICATE", "URLAUTH",
-    "URLAUTH=*", "URL-PARTIAL", "X-NETSCAPE", "X-UNAUTHENTICATE", "XAPPLEPUSHSERVICE",
+    "CATENATE", "CONTEXT=*", "CONVERT", "FILTERS", "IMAPSIEVE=*", "JMAPACCESS", "MULTISEARCH", "UIDONLY", "URLAUTH",
+    "URLAUTH=*", "URL-PARTIAL", "X-NETSCAPE", "XAPPLEPUSHSERVICE",
 ];
 
 const OWN: &[&str] = &["STARTTLS", "LOGINDISABLED", "LITERAL+", "LITERAL-"];
+
+/// Why a name cannot be allowed by the operator, if it cannot; in any case.
+#[must_use]
+pub fn never(name: &str) -> Option<&'static str> {
+    let upper = name.to_ascii_uppercase();
+    if listed(OWN, &upper) {
+        return Some("this program says it for itself: TLS and literals are its own");
+    }
+    NEVER.iter().find(|(_, names)| listed(names, &upper)).map(|(why, _)| *why)
+}
+
+/// Whether a name is shown without being allowed; in any case.
+#[must_use]
+pub fn is_common(name: &str) -> bool {
+    listed(PASS, &name.to_ascii_uppercase())
+}
+
+fn listed(names: &[&str], upper: &str) -> bool {
+    names.iter().any(|pattern| matches(pattern, upper))
+}
 
 impl Rules<'_> {
     /// What is done with a name, in any case. `AUTH=` names are hidden while login needs TLS.
@@ -105,16 +138,23 @@ impl Rules<'_> {
         let asked = |hidden: &String| {
             hidden.eq_ignore_ascii_case(&upper) || mechanism.is_some_and(|name| hidden.eq_ignore_ascii_case(name))
         };
-        let listed = |names: &[&str]| names.iter().any(|pattern| matches(pattern, &upper));
-        if listed(OWN) {
+        if listed(OWN, &upper) {
             return Shown::Own;
         }
         let scram = mechanism.is_some_and(|name| name.starts_with("SCRAM-"));
         let too_early = mechanism.is_some() && self.client_tls == ClientTls::Required;
-        if listed(HIDE) || self.hide.iter().any(asked) || too_early || (scram && self.scram_plus) {
+        if never(&upper).is_some() || self.hide.iter().any(asked) || too_early || (scram && self.scram_plus) {
             return Shown::Hide;
         }
-        if listed(PASS) || self.unknown == Unknown::Pass { Shown::Pass } else { Shown::Hide }
+        let passes_unknown = self.unknown == Unknown::Pass && !listed(HIDE, &upper);
+        if listed(PASS, &upper) || passes_unknown || self.allows(&upper) { Shown::Pass } else { Shown::Hide }
+    }
+
+    /// Whether the operator allows a command or capability by this name, in any case.
+    #[must_use]
+    pub fn allows(&self, name: &str) -> bool {
+        let named = |names: &[String]| names.iter().any(|listed| listed.eq_ignore_ascii_case(name));
+        named(self.allow) && !named(self.hide) && never(name).is_none()
     }
 
     /// Filters the names of a capability list: all behind `CAPABILITY` and its SP, without the end

@@ -252,24 +252,22 @@ pub enum Enclosure {
 /// What follows a message's octets.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum AppendMore {
-    /// The command is complete. What it has named since the last message, by CATENATE without octets of
-    /// its own.
-    End {
-        /// As in [`AppendMore::Message`].
-        mailboxes: Vec<String>,
-        /// As [`Command::needs`].
-        needs: Vec<&'static [&'static str]>,
-    },
+    /// The command is complete.
+    End(Between),
     /// One more message of a MULTIAPPEND (never of a REPLACE: the caller knows which it is), or one
-    /// more part of a CATENATE.
-    Message {
-        /// Its announcement, at the end of the input.
-        message: MessageHead,
-        /// The mailboxes that parts between the two messages name by URL.
-        mailboxes: Vec<String>,
-        /// As [`Command::needs`].
-        needs: Vec<&'static [&'static str]>,
-    },
+    /// more part of a CATENATE: its announcement, at the end of the input.
+    Message(MessageHead, Between),
+}
+
+/// What a command has said since the octets of its last message, by CATENATE without octets of its own.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Between {
+    /// The mailboxes named by URL; a URL that is relative to the selected mailbox names none.
+    pub mailboxes: Vec<String>,
+    /// As [`Command::needs`].
+    pub needs: Vec<&'static [&'static str]>,
+    /// As [`Command::secrets`].
+    pub secrets: Vec<Range<usize>>,
 }
 
 /// Reads one command, its mailbox names in modified UTF-7.
@@ -310,15 +308,12 @@ pub fn parse_with(input: &[u8], names: Names) -> Result<Command, Stop> {
 /// behind them and ends with a CRLF. [`Stop::Literal`] asks for the octets of a CATENATE's URL.
 pub fn parse_append_more(input: &[u8], enclosure: Enclosure) -> Result<AppendMore, Stop> {
     let mut reader = Reader::new(input, Names::ModifiedUtf7);
-    match grammar::append_more(&mut reader, enclosure) {
-        Ok(()) => {
-            let Facts { mailboxes, needs, .. } = reader.facts;
-            Ok(AppendMore::End { mailboxes, needs })
-        }
-        Err(Fault::Message(message)) => {
-            let Facts { mailboxes, needs, .. } = reader.facts;
-            Ok(AppendMore::Message { message: *message, mailboxes, needs })
-        }
+    let read = grammar::append_more(&mut reader, enclosure);
+    let Facts { mailboxes, needs, secrets, .. } = reader.facts;
+    let between = Between { mailboxes, needs, secrets };
+    match read {
+        Ok(()) => Ok(AppendMore::End(between)),
+        Err(Fault::Message(message)) => Ok(AppendMore::Message(*message, between)),
         Err(fault) => Err(refuse(&fault, None, None)),
     }
 }

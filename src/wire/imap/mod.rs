@@ -13,10 +13,11 @@ mod reader;
 mod response;
 mod spec;
 mod tag;
+mod unlisted;
 
 pub use command::{
-    Announced, AppendMore, Command, Content, Details, Enclosure, Head, IdField, LiteralSpan, Malformed, MessageHead,
-    Reason, Stop, parse, parse_append_more, parse_with,
+    Announced, AppendMore, Between, Command, Content, Details, Enclosure, Head, IdField, LiteralSpan, Malformed,
+    MessageHead, Reason, Stop, parse, parse_append_more, parse_with,
 };
 pub use fetch::{FetchScanner, FetchSummary};
 pub use framer::{Framer, Piece};
@@ -26,3 +27,4 @@ pub use mailbox::{NameError, Names, decode as decode_mailbox};
 pub use response::{DataKind, ResponseHead, StatusLine, StatusWord, response_head};
 pub use spec::{Allowed, Spec};
 pub use tag::Tag;
+pub use unlisted::{Unlisted, parse_unlisted, unlisted_verb};

@@ -13,13 +13,84 @@ pub enum Unknown {
     Show,
 }
 
+/// What the operator says of names; compared without regard to case.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Names<'a> {
+    /// Names that are hidden; a mechanism with or without `AUTH=`.
+    pub hide: &'a [String],
+    /// Names that are let through although they would be hidden; a mechanism with its `AUTH=`. Nothing here
+    /// outweighs `hide` or [`never`].
+    pub allow: &'a [String],
+}
+
+impl Names<'_> {
+    /// Whether a command or capability of this name is let through by name.
+    #[must_use]
+    pub fn allows(&self, name: &str) -> bool {
+        named(self.allow, name) && !named(self.hide, name) && never(name).is_none()
+    }
+}
+
+fn named(names: &[String], name: &str) -> bool {
+    names.iter().any(|named| named.eq_ignore_ascii_case(name))
+}
+
+/// Why a name cannot be allowed by the operator, if it cannot; in any case.
+#[must_use]
+pub fn never(name: &str) -> Option<&'static str> {
+    let upper = name.to_ascii_uppercase();
+    match upper.as_str() {
+        "STLS" => Some("this program says it for itself: TLS is its own"),
+        // servers believe what these say of the client's address, from a proxy of theirs
+        "XCLIENT" | "XOIP" => Some("with it a client could claim to be another"),
+        _ => upper.strip_prefix("AUTH=").and_then(why_never),
+    }
+}
+
+/// Why a mechanism, in upper case, cannot pass a proxy that ends TLS, if it cannot.
+fn why_never(mechanism: &str) -> Option<&'static str> {
+    match mechanism {
+        "GSSAPI" | "GSS-SPNEGO" | "NTLM" | "DIGEST-MD5" | "KERBEROS_V4" => {
+            Some("it can put a layer over the connection that cannot be read here")
+        }
+        _ if mechanism == "EXTERNAL" || mechanism.starts_with("GS2-") || binds(mechanism.as_bytes()) => {
+            Some("its proof is, or can be, of a TLS connection, and that ends here")
+        }
+        _ => None,
+    }
+}
+
+/// Whether a name is shown without being allowed; in any case.
+#[must_use]
+pub fn is_common(name: &str) -> bool {
+    let upper = name.to_ascii_uppercase();
+    COMMON.contains(&upper.as_str()) || upper.strip_prefix("AUTH=").is_some_and(|name| MECHANISMS.contains(&name))
+}
+
+/// Capabilities that are understood, beside those that depend on the state.
+const COMMON: &[&str] = &[
+    "TOP",
+    "UIDL",
+    "RESP-CODES",
+    "AUTH-RESP-CODE",
+    "LOGIN-DELAY",
+    "EXPIRE",
+    "IMPLEMENTATION",
+    "LANG",
+    "PIPELINING",
+    "UTF8",
+];
+
+/// Mechanisms that are understood, beside SCRAM without channel binding.
+const MECHANISMS: &[&str] = &["PLAIN", "LOGIN", "OAUTHBEARER", "XOAUTH2", "CRAM-MD5", "PLAIN-CLIENTTOKEN"];
+
 /// By what a list is filtered.
 #[derive(Debug, Clone, Copy)]
 pub struct Filter<'a> {
     /// What becomes of the unknown.
     pub unknown: Unknown,
-    /// Names the operator hides.
-    pub hide: &'a [String],
+    /// What the operator says.
+    pub names: Names<'a>,
     /// A login is possible on this connection as it is; otherwise USER and SASL are hidden.
     pub login: bool,
     /// STLS is the proxy's to offer here and now.
@@ -92,7 +163,7 @@ impl Filter<'_> {
         let channel_binding = each().any(|line| binds(text_of(line)));
         let mut filtered = Filtered::default();
         for line in each() {
-            if self.login && is_offered(text_of(line), channel_binding, self.unknown, self.hide) {
+            if self.login && is_offered(text_of(line), channel_binding, self.unknown, self.names) {
                 filtered.octets.extend_from_slice(line);
             } else {
                 filtered.removed += line.len() as u64;
@@ -111,18 +182,18 @@ impl Filter<'_> {
             return Shown::Not;
         }
         match name.as_str() {
-            "TOP" | "UIDL" | "RESP-CODES" | "AUTH-RESP-CODE" | "LOGIN-DELAY" | "EXPIRE" | "IMPLEMENTATION" | "LANG"
-            | "PIPELINING" | "UTF8" => Shown::AsIs,
+            name if COMMON.contains(&name) => Shown::AsIs,
             "USER" if self.login => Shown::AsIs,
             "SASL" if self.login => self.sasl(words, advertised),
             // STLS is between the two ends of one connection, so it is never the server's to offer
             "USER" | "SASL" | "STLS" => Shown::Not,
+            name if self.names.allows(name) => Shown::AsIs,
             _ => self.of_unknown(),
         }
     }
 
     fn sasl<'a>(&self, names: impl Iterator<Item = &'a [u8]> + Clone, advertised: Advertised) -> Shown {
-        let offered = |name: &&[u8]| is_offered(name, advertised.channel_binding, self.unknown, self.hide);
+        let offered = |name: &&[u8]| is_offered(name, advertised.channel_binding, self.unknown, self.names);
         if names.clone().all(|name| offered(&name)) {
             return Shown::AsIs;
         }
@@ -146,7 +217,7 @@ impl Filter<'_> {
     }
 
     fn is_hidden(&self, name: &str) -> bool {
-        self.hide.iter().any(|hidden| hidden.eq_ignore_ascii_case(name))
+        named(self.names.hide, name)
     }
 }
 
@@ -163,7 +234,7 @@ enum Shown {
 /// Those that may put a security layer of their own over the connection would blind the proxy.
 /// EXTERNAL speaks of a client certificate, which ends here.
 #[must_use]
-pub fn is_offered(mechanism: &[u8], channel_binding_listed: bool, unknown: Unknown, hide: &[String]) -> bool {
+pub fn is_offered(mechanism: &[u8], channel_binding_listed: bool, unknown: Unknown, names: Names<'_>) -> bool {
     let Ok(name) = std::str::from_utf8(mechanism) else { return false };
     let name = name.to_ascii_uppercase();
     let hidden = |entry: &String| {
@@ -171,16 +242,16 @@ pub fn is_offered(mechanism: &[u8], channel_binding_listed: bool, unknown: Unkno
             entry.get(..5).filter(|prefix| prefix.eq_ignore_ascii_case("AUTH=")).map_or(&**entry, |_| &entry[5..]);
         entry.eq_ignore_ascii_case(&name)
     };
-    if binds(mechanism) || hide.iter().any(hidden) {
+    if binds(mechanism) || names.hide.iter().any(hidden) {
         return false;
     }
     match name.as_str() {
-        "PLAIN" | "LOGIN" | "OAUTHBEARER" | "XOAUTH2" | "CRAM-MD5" | "PLAIN-CLIENTTOKEN" => true,
-        "GSSAPI" | "GSS-SPNEGO" | "NTLM" | "DIGEST-MD5" | "KERBEROS_V4" | "EXTERNAL" => false,
+        name if MECHANISMS.contains(&name) => true,
         _ if name.starts_with("SCRAM-") || name.starts_with("GS2-") => {
             !channel_binding_listed && (name.starts_with("SCRAM-") || unknown == Unknown::Show)
         }
-        _ => unknown == Unknown::Show,
+        _ if why_never(&name).is_some() => false,
+        _ => unknown == Unknown::Show || names.allows(&format!("AUTH={name}")),
     }
 }
 
@@ -200,7 +271,8 @@ fn is(word: &[u8], name: &str) -> bool {
 mod tests {
     use super::*;
 
-    const TLS: Filter<'_> = Filter { unknown: Unknown::Hide, hide: &[], login: true, stls: false };
+    const TLS: Filter<'_> =
+        Filter { unknown: Unknown::Hide, names: Names { hide: &[], allow: &[] }, login: true, stls: false };
     const LIST: &[u8] =
         b"TOP\r\nUSER\r\nSTLS\r\nSASL PLAIN SCRAM-SHA-1-PLUS SCRAM-SHA-1 GSSAPI\r\nXCLIENT\r\nEXPIRE 60\r\n";
 
@@ -230,13 +302,24 @@ mod tests {
     fn hides_what_the_operator_hides() {
         let hide = ["top".to_owned(), "AUTH=PLAIN".to_owned()];
         assert_eq!(
-            shown(&Filter { hide: &hide, ..TLS }, b"TOP\r\nUIDL\r\nSASL PLAIN LOGIN\r\n"),
+            shown(&Filter { names: Names { hide: &hide, allow: &[] }, ..TLS }, b"TOP\r\nUIDL\r\nSASL PLAIN LOGIN\r\n"),
             "UIDL|SASL LOGIN|PIPELINING|"
         );
         assert_eq!(
             TLS.mechanisms(b"PLAIN\r\nNTLM\r\n").0,
             Filtered { octets: b"PLAIN\r\n".to_vec(), removed: 6, added: 0 }
         );
+    }
+
+    #[test]
+    fn shows_what_the_operator_allows_but_not_what_cannot_pass() {
+        let allow = ["xtnd", "AUTH=X-OWN", "AUTH=NTLM", "XCLIENT", "X-BOTH"].map(str::to_owned);
+        let hide = ["X-BOTH".to_owned()];
+        let filter = Filter { names: Names { hide: &hide, allow: &allow }, ..TLS };
+        let list = b"XTND XLST\r\nXOTHER\r\nXCLIENT\r\nX-BOTH\r\nSASL PLAIN X-OWN X-OTHER NTLM\r\n";
+        assert_eq!(shown(&filter, list), "XTND XLST|SASL PLAIN X-OWN|PIPELINING|");
+        assert!(never("auth=gs2-krb5").is_some() && never("stls").is_some() && never("XTND").is_none());
+        assert!(is_common("Top") && is_common("AUTH=PLAIN") && !is_common("XTND"));
     }
 
     #[test]

@@ -95,9 +95,29 @@ pub enum SyntaxError {
     Nul,
     /// A keyword that is not known, or is none.
     Unknown,
+    /// A keyword that is known by its name alone, in a line that servers read differently.
+    Form,
     /// Arguments that the command does not have, or lacks; or spaces or TABs where none belong.
     Arguments(Keyword),
 }
+
+/// The keyword of a line without its end, in upper case, if it could be one. Whatever follows is not looked at.
+#[must_use]
+pub fn unlisted_keyword(line: &[u8]) -> Option<String> {
+    let (word, _) = cut(line);
+    let sound = (1..=LONGEST_KEYWORD).contains(&word.len()) && word.iter().all(u8::is_ascii_graphic);
+    sound.then(|| word.iter().map(|octet| char::from(octet.to_ascii_uppercase())).collect())
+}
+
+/// Whether a line whose keyword is in no table is read alike by every server: words of printable ASCII, one
+/// space between them and none at the end (RFC 2449 §4).
+#[must_use]
+pub fn is_unlisted_sound(line: &[u8]) -> bool {
+    line.split(|octet| *octet == b' ').all(|word| !word.is_empty() && word.iter().all(u8::is_ascii_graphic))
+}
+
+/// RFC 2449 §4 has three or four octets; extensions have more.
+const LONGEST_KEYWORD: usize = 64;
 
 impl<'a> Command<'a> {
     /// Reads a line without its end.
@@ -324,6 +344,17 @@ mod tests {
             (b"LANG *", Command::Lang(Some(b"*"))),
         ] {
             assert_eq!(Command::parse(line), Ok(command), "{}", line.escape_ascii());
+        }
+    }
+
+    #[test]
+    fn what_is_known_by_name_alone_is_held_to_one_form() {
+        assert_eq!(unlisted_keyword(b"xtnd XLST a").as_deref(), Some("XTND"));
+        for line in [&b"XTND"[..], b"XTND XLST Subject", b"XFOO a=1 \"b"] {
+            assert!(is_unlisted_sound(line), "{}", line.escape_ascii());
+        }
+        for line in [&b"XTND "[..], b"XTND  a", b"XTND\ta", b"XTND \xC3\xA4", b" XTND", b""] {
+            assert!(!is_unlisted_sound(line), "{}", line.escape_ascii());
         }
     }
 

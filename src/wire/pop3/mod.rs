@@ -12,7 +12,7 @@ mod response;
 
 pub use super::sasl::{SaslLine, binds_channel, read_response};
 pub use body::{Body, Passed, Repair};
-pub use capability::{Advertised, Filter, Filtered, Unknown, is_offered};
-pub use command::{Command, Keyword, SyntaxError};
+pub use capability::{Advertised, Filter, Filtered, Names, Unknown, is_common, is_offered, never};
+pub use command::{Command, Keyword, SyntaxError, is_unlisted_sound, unlisted_keyword};
 pub use line::{LineEnd, LineFramer, Piece, text_of};
 pub use response::{Indicator, Status, has_bare_line_end, mended_greeting, without_referral};

@@ -19,6 +19,7 @@ fn session(posture: Posture, started: Instant) -> Pop3 {
         client_tls: TlsMode::Implicit,
         upstream_tls: TlsMode::Implicit,
         hide: Vec::new(),
+        allow: Vec::new(),
         limits: Limits { sasl_line: 40, status_line: 30, errors: 1000, errors_before_login: 1000, ..Limits::default() },
         policy: PolicyHandle::new(Policy::default()),
         transcript: true,

@@ -14,12 +14,13 @@ impl Scribe {
             Observation::Said(said) => format!("said {} {}", said.by.as_label(), said.text),
             Observation::Greeted => "greeted".to_owned(),
             Observation::TlsStarted { side } => format!("tls {}", side.as_label()),
-            Observation::CommandBegun { id, tag, command, operation, effect, mailboxes } => {
+            Observation::CommandBegun { id, tag, command, operation, effect, mailboxes, message } => {
                 let name = tag.iter().map(String::as_str).chain([&**command]).collect::<Vec<_>>().join(" ");
                 self.0.insert(*id, name.clone());
                 let facts = [operation.as_label(), effect.as_label()].into_iter();
                 let facts: Vec<&str> = facts.chain(mailboxes.iter().map(String::as_str)).collect();
-                format!("begun {name} {}", facts.join(" "))
+                let message = message.as_ref().map(|message| format!(" message {}", reference(message)));
+                format!("begun {name} {}{}", facts.join(" "), message.unwrap_or_default())
             }
             Observation::CommandCompleted { id, completion, code, by, .. } => {
                 let code = code.as_ref().map(|code| format!(" [{code}]")).unwrap_or_default();

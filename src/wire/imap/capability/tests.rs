@@ -1,7 +1,7 @@
 use super::*;
 
 fn rules() -> Rules<'static> {
-    Rules { unknown: Unknown::Hide, client_tls: ClientTls::Up, hide: &[], scram_plus: false }
+    Rules { unknown: Unknown::Hide, client_tls: ClientTls::Up, hide: &[], allow: &[], scram_plus: false }
 }
 
 fn filtered(rules: Rules<'_>, list: &str) -> String {
@@ -112,6 +112,21 @@ fn the_operator_hides_by_name_and_by_mechanism() {
     let hide = ["qresync".to_owned(), "XOAUTH2".to_owned(), "AUTH=plain".to_owned()];
     let rules = Rules { hide: &hide, ..rules() };
     assert_eq!(filtered(rules, "QRESYNC CONDSTORE AUTH=XOAUTH2 AUTH=PLAIN"), "CONDSTORE LITERAL+");
+}
+
+#[test]
+fn the_operator_allows_by_name_what_is_hidden_for_caution() {
+    let allow = ["catenate", "XSTOP", "AUTH=X-OWN", "COMPRESS=DEFLATE", "AUTH=GSSAPI", "X-BOTH"].map(str::to_owned);
+    let hide = ["X-both".to_owned()];
+    let list = "IMAP4rev1 CATENATE URLAUTH xstop XOTHER AUTH=X-OWN AUTH=GSSAPI COMPRESS=DEFLATE X-BOTH LITERAL+";
+    for unknown in [Unknown::Hide, Unknown::Pass] {
+        let rules = Rules { allow: &allow, hide: &hide, unknown, ..rules() };
+        let other = if unknown == Unknown::Pass { " XOTHER" } else { "" };
+        assert_eq!(filtered(rules, list), format!("IMAP4rev1 CATENATE xstop{other} AUTH=X-OWN LITERAL+"));
+        assert!(rules.allows("Xstop"));
+        assert!(!rules.allows("X-BOTH") && !rules.allows("compress=deflate") && !rules.allows("XOTHER"));
+    }
+    assert!(never("auth=scram-sha-256-plus").is_some() && never("STARTTLS").is_some() && never("XSTOP").is_none());
 }
 
 #[test]

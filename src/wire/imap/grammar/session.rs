@@ -106,5 +106,6 @@ pub(in super::super) fn language(reader: &mut Reader<'_>) -> Result<(), Fault> {
 
 pub(in super::super) fn compress(reader: &mut Reader<'_>) -> Result<(), Fault> {
     reader.space()?;
-    reader.atom().map(drop)
+    // the one algorithm there is (RFC 4978 §6)
+    reader.expect_word("DEFLATE")
 }

@@ -1,5 +1,5 @@
-//! Access by URL (RFC 4467): it hands out messages beside FETCH, so all of it is only known in
-//! order to be refused by name, and its URLs are secrets, for they grant access.
+//! Access by URL (RFC 4467): it hands out messages beside FETCH, so it is hidden unless the operator allows
+//! it, and its URLs are secrets, for they grant access.
 
 use super::super::mailbox::{Names, decode};
 use super::super::reader::{Fault, Reader, Text};

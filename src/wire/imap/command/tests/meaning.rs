@@ -205,7 +205,7 @@ fn a_message_may_be_enclosed() {
 #[test]
 fn a_message_is_followed_by_the_end_or_by_one_more() {
     let next = |input: &[u8], enclosure| parse_append_more(input, enclosure);
-    let end = || AppendMore::End { mailboxes: Vec::new(), needs: Vec::new() };
+    let end = || AppendMore::End(Between::default());
     assert_eq!(next(b"\r\n", Enclosure::None).expect("end"), end());
     assert_eq!(next(b")\r\n", Enclosure::Utf8).expect("end"), end());
     assert_eq!(next(b")\r\n", Enclosure::Catenate).expect("end"), end());
@@ -214,7 +214,7 @@ fn a_message_is_followed_by_the_end_or_by_one_more() {
         (b") \" 7-Jul-1996 02:44:25 -0700\" ~{3+}\r\n", Enclosure::Utf8, &[&["MULTIAPPEND"], &["BINARY"]]),
         (b" URL \"/o;UID=1\" TEXT {3+}\r\n", Enclosure::Catenate, &[]),
     ] {
-        let AppendMore::Message { message, needs, .. } = next(input, enclosure).expect("one more") else {
+        let AppendMore::Message(message, Between { needs, .. }) = next(input, enclosure).expect("one more") else {
             panic!("{input:?}")
         };
         assert_eq!((message.announced.size, message.announced.sync), (3, false));
