@@ -2,11 +2,14 @@
 
 use std::fmt::Write as _;
 
+use crate::redact::MASK;
+
 /// The longest text of one observation, in octets of the line.
 const LONGEST: usize = 4096;
 
 /// `octets` without CRLF, control characters and 8-bit escaped, cut at 4096 octets. The caller has
-/// masked what is secret before.
+/// masked what is secret before; only the tokens of URLs, which servers make and repeat anywhere, are
+/// masked here.
 pub(crate) fn legible(octets: &[u8]) -> String {
     let line = octets.strip_suffix(b"\r\n").unwrap_or(octets);
     let shown = line.get(..LONGEST).unwrap_or(line);
@@ -26,12 +29,44 @@ pub(crate) fn legible(octets: &[u8]) -> String {
     if shown.len() < line.len() {
         let _ = write!(text, "… ({} octets)", line.len());
     }
-    text
+    if text.contains(';') { without_tokens(&text) } else { text }
 }
+
+/// `;URLAUTH=access:mechanism:token` grants what the URL names to whoever has it (RFC 4467 §3).
+fn without_tokens(text: &str) -> String {
+    // as long as the text, for only ASCII changes
+    let (lower, mut masked, mut from) = (text.to_ascii_lowercase(), String::with_capacity(text.len()), 0);
+    while let Some(found) = lower.get(from..).and_then(|rest| rest.find(URLAUTH)) {
+        let token = from + found + URLAUTH.len();
+        masked.push_str(text.get(from..token).unwrap_or_default());
+        masked.push_str(MASK);
+        let rest = text.get(token..).unwrap_or_default();
+        from = token + rest.find([' ', '"', ')', ']']).unwrap_or(rest.len());
+    }
+    masked.push_str(text.get(from..).unwrap_or_default());
+    masked
+}
+
+const URLAUTH: &str = ";urlauth=";
 
 #[cfg(test)]
 mod tests {
-    use super::legible;
+    use super::*;
+
+    #[test]
+    fn masks_the_token_of_a_url_wherever_it_stands() {
+        for (line, text) in [
+            (
+                &b"* GENURLAUTH \"imap://joe@h/x;UID=1;urlauth=user+joe:internal:91ab\" \"imap://h/y;URLAUTH=z:w:1\"\r\n"[..],
+                "* GENURLAUTH \"imap://joe@h/x;UID=1;urlauth=‹secret›\" \"imap://h/y;URLAUTH=‹secret›\"",
+            ),
+            (b"a NO [BADURL /x;URLAUTH=a:b:91ab] no; never\r\n", "a NO [BADURL /x;URLAUTH=‹secret›] no; never"),
+            (b"* URLFETCH imap://h/x;URLAUTH=a:b:91ab", "* URLFETCH imap://h/x;URLAUTH=‹secret›"),
+            (b"* OK \xe9;", "* OK \\xe9;"),
+        ] {
+            assert_eq!(legible(line), text);
+        }
+    }
 
     #[test]
     fn escapes_what_a_terminal_would_act_on() {

@@ -50,15 +50,15 @@ pub fn never(name: &str) -> Option<&'static str> {
 /// Why a mechanism, in upper case, cannot pass a proxy that ends TLS, if it cannot.
 fn why_never(mechanism: &str) -> Option<&'static str> {
     match mechanism {
-        "EXTERNAL" => Some("its proof is of a TLS connection, and that ends here"),
-        _ if binds(mechanism.as_bytes()) => Some("its proof is of a TLS connection, and that ends here"),
-        "GSSAPI" | "GSS-SPNEGO" | "NTLM" | "DIGEST-MD5" | "KERBEROS_V4" => Some(LAYER),
-        _ if mechanism.starts_with("GS2-") => Some(LAYER),
+        "GSSAPI" | "GSS-SPNEGO" | "NTLM" | "DIGEST-MD5" | "KERBEROS_V4" => {
+            Some("it can put a layer over the connection that cannot be read here")
+        }
+        _ if mechanism == "EXTERNAL" || mechanism.starts_with("GS2-") || binds(mechanism.as_bytes()) => {
+            Some("its proof is, or can be, of a TLS connection, and that ends here")
+        }
         _ => None,
     }
 }
-
-const LAYER: &str = "it can put a layer over the connection that cannot be read here";
 
 /// Whether a name is shown without being allowed; in any case.
 #[must_use]
@@ -247,10 +247,10 @@ pub fn is_offered(mechanism: &[u8], channel_binding_listed: bool, unknown: Unkno
     }
     match name.as_str() {
         name if MECHANISMS.contains(&name) => true,
-        "GSSAPI" | "GSS-SPNEGO" | "NTLM" | "DIGEST-MD5" | "KERBEROS_V4" | "EXTERNAL" => false,
         _ if name.starts_with("SCRAM-") || name.starts_with("GS2-") => {
             !channel_binding_listed && (name.starts_with("SCRAM-") || unknown == Unknown::Show)
         }
+        _ if why_never(&name).is_some() => false,
         _ => unknown == Unknown::Show || names.allows(&format!("AUTH={name}")),
     }
 }
