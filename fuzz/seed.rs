@@ -8,7 +8,6 @@ use std::path::{Path, PathBuf};
 use std::{fs, io};
 
 use mailwarden::harness;
-use mailwarden::session::Posture;
 use mailwarden::wire::{Protocol, Side};
 
 #[path = "../tests/it/transcripts/script.rs"]
@@ -68,9 +67,10 @@ fn conversation(script: &Script) -> harness::Script {
         upstream_tls: script.terms.upstream_tls,
         tight: false,
         pop3: script.protocol == Protocol::Pop3,
-        compress: script.terms.compression.client || script.terms.compression.upstream,
+        generous: !script.terms.allow.is_empty()
+            || script.terms.compression.client
+            || script.terms.compression.upstream,
     };
-    debug_assert!(matches!(options.posture, Posture::Enforce | Posture::Observe));
     let actions = script.steps.iter().filter_map(|step| match &step.action {
         Action::Send(side, octets) => Some(harness::Action::Send(*side, octets.clone())),
         Action::End(side) => Some(harness::Action::End(*side)),

@@ -20,12 +20,16 @@ const CLIENT: &[&str] = &[
     "LIST\r\n", "LIST 1\r\n", "RETR 1\r\nRETR 2\r\n", "TOP 1 0\r\n", "DELE 1\r\n", "UIDL\r\n", "QUIT\r\n", "XYZ\r\n",
 ];
 
+const IMAP_GREETING: &str =
+    "* OK [CAPABILITY IMAP4rev1 SASL-IR LITERAL+ IDLE ENABLE MULTIAPPEND UNSELECT AUTH=PLAIN] ready\r\n";
+const POP3_GREETING: &str = "+OK ready <1.2@x>\r\n";
+
 #[rustfmt::skip]
 const UPSTREAM: &[&str] = &[
-    "* OK [CAPABILITY IMAP4rev1 SASL-IR LITERAL+ IDLE ENABLE MULTIAPPEND UNSELECT AUTH=PLAIN] ready\r\n", "\u{1}7 OK done\r\n", "\u{1}7 NO [ALERT] no {5}\r\n",
+    IMAP_GREETING, "\u{1}7 OK done\r\n", "\u{1}7 NO [ALERT] no {5}\r\n",
     "\u{1}7 BAD what\r\n", "+ go\r\n", "+\r\n", "* 1 EXISTS\r\n", "* 1 FETCH (UID 5 BODY[] {5}\r\nhello)\r\n\u{1}7 OK done\r\n", "* BYE bye\r\n", "\u{1}7 OK [CAPABILITY COMPRESS=DEFLATE] x\r\n", "* CAPABILITY IMAP4rev1 COMPRESS=DEFLATE\r\n\u{1}7 OK x\r\n",
     "a OK done\r\n", "b OK done\r\n", "* 2 FETCH (BODY[] {9999}\r\n", "\r\n", "\0\0* NO x\r\n", "garbage\r\n",
-    "+OK ready <1.2@x>\r\n", "+OK\r\n", "-ERR no\r\n", "+ \r\n", "+OK\r\nFrom: x\r\n\r\n..a\r\n.\r\n", "+OK\r\na\n.\r\nb\r.\r\n.\r\n", "+OK\r\nPIPELINING\r\nSASL PLAIN\r\nTOP\r\n.\r\n", ".\r\n", "+OK 1 5\r\n",
+    POP3_GREETING, "+OK\r\n", "-ERR no\r\n", "+ \r\n", "+OK\r\nFrom: x\r\n\r\n..a\r\n.\r\n", "+OK\r\na\n.\r\nb\r.\r\n.\r\n", "+OK\r\nPIPELINING\r\nSASL PLAIN\r\nTOP\r\n.\r\n", ".\r\n", "+OK 1 5\r\n",
 ];
 
 fn block() -> impl Strategy<Value = Action> {
@@ -48,10 +52,10 @@ fn script() -> impl Strategy<Value = Vec<u8>> {
     let mode = || prop_oneof![4 => Just(TlsMode::Implicit), 1 => Just(TlsMode::Starttls), 1 => Just(TlsMode::None)];
     let options = (posture, mode(), mode(), any::<bool>(), any::<bool>(), any::<bool>());
     (options, any::<u8>(), proptest::collection::vec(block(), 0..12)).prop_map(|(options, seed, actions)| {
-        let (posture, client_tls, upstream_tls, tight, pop3, compress) = options;
-        let greeting = UPSTREAM[if pop3 { 16 } else { 0 }].as_bytes().to_vec();
+        let (posture, client_tls, upstream_tls, tight, pop3, generous) = options;
+        let greeting = if pop3 { POP3_GREETING } else { IMAP_GREETING }.as_bytes().to_vec();
         let greeting = Action::Send(Side::Upstream, greeting);
-        let options = Options { posture, client_tls, upstream_tls, tight, pop3, compress };
+        let options = Options { posture, client_tls, upstream_tls, tight, pop3, generous };
         Script { options, seed, actions: [vec![greeting], actions].concat() }.write()
     })
 }

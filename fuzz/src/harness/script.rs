@@ -30,8 +30,8 @@ pub struct Options {
     pub tight: bool,
     /// POP3, where the target does not say it.
     pub pop3: bool,
-    /// COMPRESS on both sides.
-    pub compress: bool,
+    /// COMPRESS on both sides, and commands are allowed that would be refused by default.
+    pub generous: bool,
 }
 
 /// Something that happens.
@@ -59,9 +59,8 @@ impl Options {
     fn read(octet: u8) -> Self {
         let mode = |shift: u8| MODES[usize::from(octet >> shift & 3)];
         let posture = if octet & 1 == 0 { Posture::Enforce } else { Posture::Observe };
-        let bit = |mask: u8| octet & mask != 0;
-        let (tight, pop3, compress) = (bit(0x20), bit(0x40), bit(0x80));
-        Self { posture, client_tls: mode(1), upstream_tls: mode(3), tight, pop3, compress }
+        let (tight, pop3, generous) = (octet & 0x20 != 0, octet & 0x40 != 0, octet & 0x80 != 0);
+        Self { posture, client_tls: mode(1), upstream_tls: mode(3), tight, pop3, generous }
     }
 
     fn write(self) -> u8 {
@@ -71,7 +70,7 @@ impl Options {
             | mode(self.upstream_tls) << 3
             | u8::from(self.tight) << 5
             | u8::from(self.pop3) << 6
-            | u8::from(self.compress) << 7
+            | u8::from(self.generous) << 7
     }
 
     /// The terms of a session.
@@ -81,8 +80,8 @@ impl Options {
             client_tls: self.client_tls,
             upstream_tls: self.upstream_tls,
             hide: vec!["NAMESPACE".to_owned()],
-            allow: Vec::new(),
-            compression: Compression { client: self.compress, upstream: self.compress, places: Places::new(2) },
+            allow: if self.generous { ["XFOO", "CATENATE"].map(str::to_owned).into() } else { Vec::new() },
+            compression: Compression { client: self.generous, upstream: self.generous, places: Places::new(2) },
             limits: if self.tight { tight() } else { Limits { message: 1 << 20, ..Limits::default() } },
             policy: policy(),
             transcript: true,
@@ -113,7 +112,7 @@ fn tight() -> Limits {
         sasl_line: 40,
         status_line: 60,
         errors: 5,
-        login_timeout: Duration::from_secs(60),
+        login_timeout: Duration::from_mins(1),
         ..Limits::default()
     }
 }

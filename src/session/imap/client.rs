@@ -6,7 +6,7 @@ use std::time::Instant;
 use bytes::{Buf, BytesMut};
 
 use super::compress::could_compress;
-use super::phase::{Answer, Body, Discard, Idle, Phase, Whose};
+use super::phase::{Answer, Body, Discard, Idle, Phase, Turn, Whose};
 use super::{Assembly, Imap, Step, Stray, bare_answer, wipe, wipe_front};
 use crate::session::{Alteration, CloseReason, CommandId, Observation, Outbox, Speaker, ViolationKind};
 use crate::wire::Side;
@@ -35,6 +35,17 @@ impl Imap {
             | Phase::Switch
             | Phase::Opaque
             | Phase::Closed => Step::Stalled,
+        }
+    }
+
+    /// The client's octets wait for the server.
+    pub(super) fn client_stands(&self) -> bool {
+        match &self.phase {
+            Phase::Command => self.barrier_outstanding(),
+            Phase::Sasl(sasl) => sasl.turn == Turn::Server,
+            Phase::Idle(idle) => *idle != Idle::Granted,
+            Phase::Literal | Phase::Discard(_) | Phase::Body(_) | Phase::BodyTail(_) => false,
+            _ => true,
         }
     }
 

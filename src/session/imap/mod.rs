@@ -268,6 +268,22 @@ impl Imap {
         self.phase = Phase::Opaque;
     }
 
+    /// All that the client's octets allow, then what the server's do.
+    fn advance_both(&mut self, inboxes: &mut Inboxes, now: Instant, out: &mut Outbox) -> Step {
+        let mut step = Step::Stalled;
+        while !self.responses.is_cutting() && self.read_client(&mut inboxes.client, now, out) == Step::Advanced {
+            step = Step::Advanced;
+            if out.closing().is_some() || out.starting_tls().is_some() {
+                return step;
+            }
+        }
+        let early = !inboxes.client.is_empty();
+        match self.read_server(&mut inboxes.upstream, early, now, out) {
+            Step::Stalled => step,
+            Step::Advanced => Step::Advanced,
+        }
+    }
+
     fn pass_opaque(inboxes: &mut Inboxes, out: &mut Outbox) -> Step {
         let mut step = Step::Stalled;
         for side in [Side::Client, Side::Upstream] {
@@ -322,13 +338,7 @@ impl Session for Imap {
             let step = if matches!(self.phase, Phase::Opaque) {
                 Self::pass_opaque(inboxes, out)
             } else {
-                let cutting = self.responses.is_cutting();
-                let client = if cutting { Step::Stalled } else { self.read_client(&mut inboxes.client, now, out) };
-                let early = !inboxes.client.is_empty();
-                match self.read_server(&mut inboxes.upstream, early, now, out) {
-                    Step::Stalled => client,
-                    Step::Advanced => Step::Advanced,
-                }
+                self.advance_both(inboxes, now, out)
             };
             if step == Step::Stalled {
                 self.end_of_input(inboxes, now, out);

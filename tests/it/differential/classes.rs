@@ -52,6 +52,11 @@ const CLASSES: &[Class] = &[
     },
     // we are stricter on purpose
     Class {
+        name: "tag with a bracket",
+        accepts: Accepts::Theirs,
+        holds: |it| it.octets.split(|octet| *octet == b' ').next().is_some_and(|tag| tag.contains(&b']')),
+    },
+    Class {
         name: "flag that no RFC names",
         accepts: Accepts::Theirs,
         holds: |it| it.has_flag(|flag| !KNOWN_FLAGS.contains(&flag)),
@@ -87,7 +92,7 @@ const CLASSES: &[Class] = &[
 ];
 
 const KNOWN_FLAGS: &[&str] = &["\\SEEN", "\\ANSWERED", "\\FLAGGED", "\\DELETED", "\\DRAFT", "\\RECENT"];
-const EXTENSIONS: &[&str] = &["REPLACE", "URLFETCH", "UNAUTHENTICATE"];
+const EXTENSIONS: &[&str] = &["REPLACE", "URLFETCH", "GENURLAUTH", "UNAUTHENTICATE"];
 const SEARCHES: &[&str] = &["SEARCH", "SORT", "THREAD"];
 const KNOWN_KEYS: &[&str] = &[
     "ALL",

@@ -12,7 +12,8 @@ use crate::transcripts::script::{Action, Script};
 /// What clients say, one stream a transcript or line of a case.
 pub(crate) fn streams() -> Vec<Vec<u8>> {
     let tests = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests");
-    let mut streams: Vec<Vec<u8>> = files(&tests.join("transcripts/imap"), "txt").iter().map(said).collect();
+    let mut streams: Vec<Vec<u8>> =
+        files(&tests.join("transcripts/imap"), "txt").iter().map(|file| said(file)).collect();
     for file in files(&tests.join("cases/cases"), "py") {
         let source = fs::read_to_string(file).expect("a case can be read");
         streams.extend(quoted(&source));
@@ -28,7 +29,7 @@ pub(crate) fn commands() -> Vec<Vec<u8>> {
     commands
 }
 
-fn said(file: &PathBuf) -> Vec<u8> {
+fn said(file: &Path) -> Vec<u8> {
     let script = Script::read(file).expect("a transcript can be read");
     let said = script.steps.iter().map(|step| match &step.action {
         Action::Send(Side::Client, octets) => &octets[..],

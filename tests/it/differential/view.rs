@@ -24,7 +24,7 @@ pub(crate) fn our_view(octets: &[u8]) -> View {
             let announced = head.message.announced.at.end;
             let behind = announced.checked_add(usize::try_from(head.message.announced.size).ok()?)?;
             let more = parse_append_more(octets.get(behind..)?, head.message.enclosure);
-            let whole = head.message.enclosure == Enclosure::None && matches!(more, Ok(AppendMore::End { .. }));
+            let whole = head.message.enclosure == Enclosure::None && matches!(more, Ok(AppendMore::End(_)));
             whole.then_some(head.command)?
         }
         Err(_) => return None,
