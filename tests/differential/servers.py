@@ -94,7 +94,7 @@ class Dovecot(Server):
         for folder in ("cur", "new", "tmp"):
             os.makedirs(os.path.join(mail, folder))
         self.fill(os.path.join(mail, "new"))
-        for path, folders, files in os.walk(os.path.join(directory, "mail")):
+        for path, _, files in os.walk(os.path.join(directory, "mail")):
             for name in [path] + [os.path.join(path, name) for name in files]:
                 os.chown(name, NOBODY, NOBODY)
         with open(os.path.join(directory, "users"), "w") as file:

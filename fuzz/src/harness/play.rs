@@ -230,6 +230,16 @@ impl Shell {
         if let Some(side) = self.out.starting_tls() {
             self.start_tls(side);
         }
+        if let Some(side) = self.out.starting_deflate() {
+            self.start_deflate(side);
+        }
+    }
+
+    /// What is left is played as if it had been inflated: that is the shell's affair.
+    fn start_deflate(&mut self, side: Side) {
+        self.out.deflate_taken();
+        self.session.deflate_started(side, self.now, &mut self.out);
+        self.advance();
     }
 
     fn start_tls(&mut self, side: Side) {

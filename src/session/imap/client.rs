@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use bytes::{Buf, BytesMut};
 
+use super::compress::could_compress;
 use super::phase::{Answer, Body, Discard, Idle, Phase, Turn, Whose};
 use super::{Assembly, Imap, Step, Stray, bare_answer, wipe, wipe_front};
 use crate::session::{Alteration, CloseReason, CommandId, Observation, Outbox, Speaker, ViolationKind};
@@ -263,7 +264,7 @@ impl Imap {
             Reason::Literal => ViolationKind::Literal,
         };
         Self::violated(Side::Client, kind, malformed.reason.as_sentence(), now, out);
-        if !self.enforcing() {
+        if !self.enforcing() && !could_compress(&octets) {
             return self.pass_malformed(malformed, octets, tail, now, out);
         }
         self.say_unshown(octets.len() as u64, now, out);

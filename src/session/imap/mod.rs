@@ -9,6 +9,7 @@
 
 mod append;
 mod client;
+mod compress;
 mod exchange;
 mod forward;
 mod greeting;
@@ -30,6 +31,7 @@ use std::time::Instant;
 
 use bytes::{Buf, Bytes, BytesMut};
 
+use self::compress::Deflate;
 use self::phase::{Answer, FIRST, Greeting, Idle, Kind, Pending, Phase};
 use self::server::Responses;
 use self::view::View;
@@ -58,6 +60,7 @@ pub struct Imap {
     upstream_tls: bool,
     /// What the server said of itself, as far as the proxy must know.
     server: ServerFacts,
+    deflate: Deflate,
 
     phase: Phase,
     commands: Framer,
@@ -139,6 +142,7 @@ impl Imap {
             client_tls: implicit(setup.terms.client_tls),
             upstream_tls: implicit(setup.terms.upstream_tls),
             server: ServerFacts::default(),
+            deflate: Deflate::default(),
             phase: Phase::Greeting(Greeting::Awaited),
             commands: Framer::default(),
             assembly: Assembly::default(),
@@ -328,7 +332,7 @@ impl Session for Imap {
             self.last = now;
         }
         loop {
-            if matches!(self.phase, Phase::Closed) || out.closing().is_some() || out.starting_tls().is_some() {
+            if matches!(self.phase, Phase::Closed) || out.closing().is_some() || out.is_switching() {
                 break;
             }
             let step = if matches!(self.phase, Phase::Opaque) {
@@ -363,6 +367,10 @@ impl Session for Imap {
             }
             Side::Upstream => self.upstream_secured(now, out),
         }
+    }
+
+    fn deflate_started(&mut self, side: Side, now: Instant, out: &mut Outbox) {
+        self.compressed(side, now, out);
     }
 
     fn deadline(&self) -> Option<Instant> {
@@ -422,5 +430,5 @@ fn secret(octets: Vec<u8>) -> Bytes {
 /// An answer of the proxy that completes no command.
 fn bare_answer(line: String) -> Answer {
     let speaker = Speaker::ProxyToClient;
-    Answer { line: line.into(), speaker, completes: None, starts_tls: false, close: None }
+    Answer { line: line.into(), speaker, completes: None, starts: None, close: None }
 }

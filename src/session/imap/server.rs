@@ -117,7 +117,7 @@ impl Imap {
         let (mut run, mut step) = (0, Step::Stalled);
         self.responses.busy = true;
         loop {
-            if out.closing().is_some() || out.starting_tls().is_some() || matches!(self.phase, Phase::Opaque) {
+            if out.closing().is_some() || out.is_switching() || matches!(self.phase, Phase::Opaque) {
                 break;
             }
             if self.responses.at_boundary() && !self.local.is_empty() {

@@ -10,7 +10,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use super::command::{run, succeed};
-use super::lab::{Lab, PASSWORD, Tls, USER, maildir, same_both_ways};
+use super::lab::{Lab, PASSWORD, Route, Tls, USER, direct_only, maildir, same_both_ways};
 use super::mail::awkward;
 
 const LIMIT: Duration = Duration::from_mins(2);
@@ -98,22 +98,38 @@ fn javamail_sees_the_same_by_imap_and_pop3() {
     }
 }
 
-/// Dovecot's own stress test: its scripted tests, each of which says what a server must answer.
+/// Dovecot's own test of servers: scripts, each of which says what a server must answer. Two of its 71 groups
+/// hold what the proxy refuses on purpose: `atoms` selects a name that is not canonical modified UTF-7, `id`
+/// sends a line of 32 KB, longer than the default limit.
 #[test]
 #[ignore = "tests/suites/run installs it"]
-fn imaptest_passes_as_many_tests_as_direct() {
-    same_both_ways(Tls::None, &awkward(), |lab| {
-        let mut command = Command::new(installed("imaptest/src/imaptest"));
-        command.args(["host=127.0.0.1", &format!("port={}", lab.ports().imap), &format!("user={USER}")]);
-        command.arg(format!("pass={PASSWORD}")).arg(format!("test={}", installed("imaptest/src/tests").display()));
-        command.arg(format!("mbox={}", installed("imaptest/src/tests/default.mbox").display()));
-        command.env("LD_LIBRARY_PATH", "/usr/lib/dovecot");
-        let done = run(command.current_dir(lab.home("imaptest")), LIMIT);
-        let text = String::from_utf8_lossy(&done.stdout).into_owned() + &done.stderr;
-        let failed: Vec<String> = text.lines().filter(|line| line.contains("failed")).map(ToOwned::to_owned).collect();
-        assert!(text.contains("test groups"), "it did not run:\n{text}");
-        failed
-    });
+fn imaptest_passes_but_for_what_is_refused_on_purpose() {
+    let failed = imaptest(&Lab::start(Route::Direct, Tls::None, &awkward()));
+    assert!(failed.is_empty(), "direct: {failed:?}");
+    if !direct_only() {
+        let failed = imaptest(&Lab::start(Route::Proxied(Tls::Implicit), Tls::None, &awkward()));
+        assert_eq!(failed, ["atoms", "id"]);
+    }
+}
+
+/// The groups that failed.
+fn imaptest(lab: &Lab) -> Vec<String> {
+    let sources = installed("imaptest/src");
+    let mut command = Command::new(sources.join("imaptest"));
+    command.args(["host=127.0.0.1", &format!("port={}", lab.ports().imap), &format!("user={USER}")]);
+    command.arg(format!("pass={PASSWORD}")).arg(format!("test={}", sources.join("tests").display()));
+    command.arg(format!("mbox={}", sources.join("tests/default.mbox").display()));
+    command.env("LD_LIBRARY_PATH", "/usr/lib/dovecot");
+    let done = run(command.current_dir(lab.home("imaptest")), LIMIT);
+    let text = String::from_utf8_lossy(&done.stdout).into_owned() + &done.stderr;
+    assert!(text.contains("71 test groups: "), "it did not run them all:\n{text}");
+    let mut failed: Vec<String> = text
+        .lines()
+        .filter_map(|line| line.strip_prefix("*** Test ")?.split(' ').next().map(ToOwned::to_owned))
+        .collect();
+    failed.sort();
+    failed.dedup();
+    failed
 }
 
 #[test]
@@ -213,7 +229,7 @@ fn neomutt_reads_and_files_the_same() {
 fn interimap_synchronises_the_same() {
     both_tls(|lab| {
         let home = lab.home("interimap");
-        let other = Lab::start(super::lab::Route::Direct, Tls::Implicit, &[]);
+        let other = Lab::start(Route::Direct, Tls::Implicit, &[]);
         let server = |lab: &Lab, tls: Tls| {
             let kind = if tls == Tls::Implicit { "imaps" } else { "imap" };
             format!(

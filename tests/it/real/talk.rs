@@ -71,4 +71,11 @@ impl Talk {
             lines.push(line);
         }
     }
+
+    /// All octets up to the close by the other side, be they lines or not.
+    pub(crate) fn octets(&mut self) -> Vec<u8> {
+        // A reset is a close too.
+        self.socket.read_to_end(&mut self.buffered).ok();
+        std::mem::take(&mut self.buffered)
+    }
 }
