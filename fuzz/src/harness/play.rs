@@ -77,6 +77,8 @@ pub struct Shell {
     cuts: Cuts,
     /// Octets read.
     read: [Vec<u8>; 2],
+    /// That side says no more once what is on the way is read.
+    ended: [bool; 2],
     layered: bool,
     pub outcome: Outcome,
 }
@@ -92,16 +94,30 @@ impl Shell {
             Protocol::Pop3 => Box::new(Pop3::new(setup)),
         };
         let (inboxes, out) = (Inboxes::default(), Outbox::new(started));
-        let (way, read, outcome) = Default::default();
-        let mut shell =
-            Self { session, terms, protocol, inboxes, out, now: started, way, cuts, read, layered: false, outcome };
+        let (way, read, ended, outcome) = Default::default();
+        let mut shell = Self {
+            session,
+            terms,
+            protocol,
+            inboxes,
+            out,
+            now: started,
+            way,
+            cuts,
+            read,
+            ended,
+            layered: false,
+            outcome,
+        };
         shell.advance();
         shell
     }
 
     /// Octets of one side, as far as they are wanted; the rest waits.
     pub fn send(&mut self, from: Side, octets: &[u8]) {
-        self.way[index(from)].extend_from_slice(octets);
+        if !self.ended[index(from)] {
+            self.way[index(from)].extend_from_slice(octets);
+        }
         self.pump(from);
         let before = (self.outcome.up.len(), self.outcome.down.len(), self.outcome.events.len());
         self.advance();
@@ -112,8 +128,7 @@ impl Shell {
     pub fn act(&mut self, action: &Action) {
         match action {
             Action::Send(side, octets) => return self.send(*side, octets),
-            Action::End(Side::Client) => self.inboxes.client_ended = self.way[0].is_empty(),
-            Action::End(Side::Upstream) => self.inboxes.upstream_ended = self.way[1].is_empty(),
+            Action::End(side) => self.ended[index(*side)] = true,
             Action::Wait => {
                 self.now += Duration::from_hours(1);
                 if self.session.deadline().is_some_and(|deadline| deadline <= self.now) {
@@ -183,6 +198,12 @@ impl Shell {
             self.inboxes.of(side).extend_from_slice(&piece);
             self.read[index(side)].extend(piece);
             self.advance();
+        }
+        let [client, upstream] = [0, 1].map(|side: usize| self.ended[side] && self.way[side].is_empty());
+        if (client, upstream) != (self.inboxes.client_ended, self.inboxes.upstream_ended) {
+            (self.inboxes.client_ended, self.inboxes.upstream_ended) = (client, upstream);
+            self.advance();
+            self.pump(first);
         }
     }
 
