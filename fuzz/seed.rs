@@ -67,7 +67,9 @@ fn conversation(script: &Script) -> harness::Script {
         upstream_tls: script.terms.upstream_tls,
         tight: false,
         pop3: script.protocol == Protocol::Pop3,
-        generous: !script.terms.allow.is_empty(),
+        generous: !script.terms.allow.is_empty()
+            || script.terms.compression.client
+            || script.terms.compression.upstream,
     };
     let actions = script.steps.iter().filter_map(|step| match &step.action {
         Action::Send(side, octets) => Some(harness::Action::Send(*side, octets.clone())),

@@ -108,6 +108,11 @@ impl Metrics {
         self.families.wire.with_label_values(&[protocol.as_label(), from.as_label()])
     }
 
+    /// The counter of octets of compressed sides; `flow` is `received` or `sent`, `form` is `plain` or `deflated`.
+    pub(crate) fn compressed(&self, side: Side, flow: &str, form: &str) -> IntCounter {
+        self.families.compressed.with_label_values(&[side.as_label(), flow, form])
+    }
+
     /// A session's task panicked.
     pub(crate) fn panicked(&self) {
         self.families.panics.inc();
@@ -179,6 +184,7 @@ impl Metrics {
             Observation::Said(_)
             | Observation::Greeted
             | Observation::TlsStarted { .. }
+            | Observation::CompressionStarted { .. }
             | Observation::Vanished { .. }
             | Observation::StateChanged { .. } => {}
         }

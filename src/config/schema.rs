@@ -67,6 +67,8 @@ pub(super) enum Kind {
     Duration(Duration, Duration),
     /// A whole number; at least, at most.
     Count(u64, u64),
+    /// `true` or `false`.
+    Switch,
     /// A pattern or a list of them.
     Patterns,
     /// A command or a list of them.
@@ -116,6 +118,7 @@ pub(super) const SECTIONS: &[Section] = &[
             optional("certificate", Kind::Certificate),
             optional("hide", Kind::Capabilities),
             optional("allow", Kind::Capabilities),
+            optional("compress", Kind::Switch),
         ],
     },
     Section {
@@ -128,6 +131,7 @@ pub(super) const SECTIONS: &[Section] = &[
             optional("server_name", Kind::ServerName),
             optional("roots", Kind::Path),
             optional("pin", Kind::Pin),
+            optional("compress", Kind::Switch),
         ],
     },
     Section {
@@ -147,6 +151,7 @@ pub(super) const SECTIONS: &[Section] = &[
             optional("errors_before_login", Kind::Count(1, 1000)),
             optional("errors", Kind::Count(1, 100_000)),
             optional("connections", Kind::Count(1, 1_000_000)),
+            optional("compressed_sides", Kind::Count(0, 1_000_000)),
             optional("connect_timeout", PAUSE),
             optional("handshake_timeout", PAUSE),
             optional("greeting_timeout", PAUSE),

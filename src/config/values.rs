@@ -31,6 +31,7 @@ pub(super) fn check(key: &Key, node: Node<'_, '_>, problems: &mut Vec<Problem>) 
         }),
         Kind::Size(least, most) => problems.extend(size(key, node, least, most)),
         Kind::Count(least, most) => problems.extend(count(key, node, least, most)),
+        Kind::Switch => problems.extend(switch(key, node)),
         Kind::Duration(least, most) => problems.extend(duration(key, node, least, most)),
         Kind::Name
         | Kind::SocketAddress
@@ -85,6 +86,7 @@ fn text_value(key: &Key, text: &str, node: Node<'_, '_>) -> Option<Problem> {
         | Kind::Effects
         | Kind::Size(..)
         | Kind::Count(..)
+        | Kind::Switch
         | Kind::Duration(..) => None,
     }
 }
@@ -250,6 +252,11 @@ fn count(key: &Key, node: Node<'_, '_>, least: u64, most: u64) -> Option<Problem
     let parsed = u64::from_str_radix(number.as_str(), number.radix()).ok();
     let (low, high) = (negative || parsed.is_some_and(|n| n < least), !negative && parsed.is_none_or(|n| n > most));
     range(key, node, low, high, least.to_string(), most.to_string())
+}
+
+fn switch(key: &Key, node: Node<'_, '_>) -> Option<Problem> {
+    let help = "write `true` or `false`, without quotes";
+    (!matches!(node.get_ref(), DeValue::Boolean(_))).then(|| wrong_type(key.name, "true or false", help, node))
 }
 
 fn duration(key: &Key, node: Node<'_, '_>, least: Duration, most: Duration) -> Option<Problem> {

@@ -26,6 +26,10 @@ const MECHANISMS: &[&str] = &[
     "other",
 ];
 const ACTIONS: &[&str] = &["deny", "rewrite", "other"];
+/// Which way octets go, seen from the proxy.
+const FLOWS: [&str; 2] = ["received", "sent"];
+/// Without and with DEFLATE.
+const FORMS: [&str; 2] = ["plain", "deflated"];
 const PROTOCOLS: [Protocol; 2] = [Protocol::Imap, Protocol::Pop3];
 const SIDES: [Side; 2] = [Side::Client, Side::Upstream];
 
@@ -88,6 +92,9 @@ families! {
     operations: counter IntCounterVec, "operations_total", "Commands begun, by what they are for.",
         ["protocol", "operation"];
     wire: counter IntCounterVec, "wire_bytes_total", "Plaintext bytes received, by side.", ["protocol", "from"];
+    compressed: counter IntCounterVec, "compression_bytes_total",
+        "Bytes of compressed sides, as they are without (plain) and with (deflated) the layer.",
+        ["side", "flow", "form"];
     retrieved: counter IntCounterVec, "messages_retrieved_total", "Retrievals of message content.",
         ["protocol", "extent"];
     retrieved_bytes: counter IntCounterVec, "retrieved_bytes_total",
@@ -128,6 +135,9 @@ impl Families {
         for side in SIDES {
             self.handshakes.with_label_values(&[side.as_label(), "ok"]);
             self.handshake_duration.with_label_values(&[side.as_label()]);
+            for (flow, form) in FLOWS.into_iter().flat_map(|flow| FORMS.map(|form| (flow, form))) {
+                self.compressed.with_label_values(&[side.as_label(), flow, form]);
+            }
         }
         for result in [Code::ClientHandshake, Code::ClientTimeout] {
             self.handshakes.with_label_values(&[Side::Client.as_label(), result.as_label()]);

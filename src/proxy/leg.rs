@@ -58,11 +58,13 @@ impl<IO> Leg<IO> {
     }
 }
 
-fn take_buffer() -> Vec<u8> {
+/// A worker's buffer, of [`CHUNK`].
+pub(super) fn take_buffer() -> Vec<u8> {
     BUFFERS.with_borrow_mut(Vec::pop).unwrap_or_else(|| Vec::with_capacity(CHUNK))
 }
 
-fn give_back(mut buffer: Vec<u8>) {
+/// Gives a worker its buffer back.
+pub(super) fn give_back(mut buffer: Vec<u8>) {
     if buffer.capacity() == CHUNK {
         buffer.clear();
         BUFFERS.with_borrow_mut(|buffers| {

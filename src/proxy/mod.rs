@@ -2,6 +2,7 @@
 //! for and has no opinion about mail.
 
 mod connection;
+mod deflate;
 mod leg;
 pub(crate) mod listener;
 mod observe;

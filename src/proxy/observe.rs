@@ -71,6 +71,7 @@ impl Summary {
             }
             Observation::Greeted
             | Observation::TlsStarted { .. }
+            | Observation::CompressionStarted { .. }
             | Observation::StateChanged { .. }
             | Observation::Retrieved { .. }
             | Observation::Stored { .. }

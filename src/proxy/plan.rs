@@ -10,7 +10,7 @@ use super::upstream::Upstream;
 use crate::config::Config;
 use crate::fault::{Code, Fault};
 use crate::policy::{Policy, PolicyHandle};
-use crate::session::{Terms, TlsMode};
+use crate::session::{Compression, Places, Terms, TlsMode};
 use crate::tls::{Acceptor, Authority, AuthoritySettings, CertificateSettings};
 use crate::wire::Protocol;
 
@@ -72,6 +72,7 @@ fn build(config: Config, transcript: bool, missing: Missing) -> Result<Plan, Vec
         }
     };
     let policy = PolicyHandle::new(Policy::new(config.rules));
+    let places = Places::new(config.limits.compressed_sides);
     let mut listeners = Vec::new();
     for settings in config.listeners {
         let Some((upstream, server_name)) = upstreams.iter().find(|(upstream, _)| *upstream.name == *settings.upstream)
@@ -92,6 +93,7 @@ fn build(config: Config, transcript: bool, missing: Missing) -> Result<Plan, Vec
             upstream_tls: upstream.tls,
             hide: settings.hide,
             allow: settings.allow,
+            compression: Compression { client: settings.compress, upstream: upstream.compress, places: places.clone() },
             limits: config.limits.clone(),
             policy: policy.clone(),
             transcript,

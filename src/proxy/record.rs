@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use prometheus::IntCounter;
 
+use super::deflate::Tally;
 use crate::fault::Fault;
 use crate::metrics::Metrics;
 use crate::session::{CloseReason, Event, Observation};
@@ -48,6 +49,17 @@ impl Record {
         };
         *total += count;
         counter.inc_by(count);
+    }
+
+    /// The counters of a compressed side.
+    pub(super) fn tally(&self, side: Side) -> Tally {
+        let counter = |flow, form| self.metrics.compressed(side, flow, form);
+        Tally {
+            received_plain: counter("received", "plain"),
+            received_deflated: counter("received", "deflated"),
+            sent_plain: counter("sent", "plain"),
+            sent_deflated: counter("sent", "deflated"),
+        }
     }
 
     /// The session reported these.

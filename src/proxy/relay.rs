@@ -9,7 +9,8 @@
 //! what one read can add (`limits.inbox`), in buffers that are at least half full; per TLS side
 //! 64 KiB of records under way and 64 KiB read ahead (`leg`); and what the session itself holds
 //! (see [`Limits`]). With the defaults 64·2 + 2·(128 + 64)·2 + (64 + 64)·2 = 1152 KiB and the held
-//! command, when both peers have stopped reading. An idle session holds none of it.
+//! command, when both peers have stopped reading. An idle session holds none of it. A compressed side has
+//! two buffers of 64 KiB more while octets are under way, and zlib's state for good (`deflate`).
 
 use std::cell::RefCell;
 use std::future::{Future, poll_fn};
@@ -26,11 +27,12 @@ use tokio::time::{Sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 use zeroize::Zeroize;
 
+use super::deflate::{Deflated, Undeflatable};
 use super::leg::CHUNK;
 use super::record::Record;
 use super::stream::Stream;
 use crate::fault::{Code, Fault};
-use crate::session::{CloseReason, Inboxes, Limits, Outbox, Session};
+use crate::session::{CloseReason, Inboxes, Limits, Observation, Outbox, Session, Violation, ViolationKind};
 use crate::tls::Connector;
 use crate::wire::{Protocol, Side};
 
@@ -94,6 +96,8 @@ enum Turn {
     Received,
     /// A side's connection broke.
     Broken(Side, io::Error),
+    /// All is written after which a layer begins.
+    Switch(Side),
     /// The deadline of the session or of the stop has passed.
     Due,
     /// The proxy is to stop.
@@ -121,6 +125,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Relay<IO> {
             match poll_fn(|cx| self.poll_turn(cx, &mut timer, stopped.as_mut())).await {
                 Turn::Received => self.advance(),
                 Turn::Broken(side, error) => self.broken(side, &error),
+                Turn::Switch(side) => self.start_deflate(side),
                 Turn::Due if self.drain_by.is_some_and(|by| by <= now()) => self.farewell_drain(),
                 Turn::Due => self.session.expire(now(), &mut self.out),
                 Turn::Stop => self.drain_by = Some(now() + self.limits.drain_timeout),
@@ -169,6 +174,12 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Relay<IO> {
             if let Poll::Ready(Err(error)) = self.poll_send(cx, side) {
                 return Poll::Ready(Turn::Broken(side, error));
             }
+        }
+        if let Some(side) = self.out.starting_deflate()
+            && self.out.queued(side) == 0
+            && !peer(&mut self.client, &mut self.upstream, side).unflushed
+        {
+            return Poll::Ready(Turn::Switch(side));
         }
         let mut received = false;
         for side in [Side::Client, Side::Upstream] {
@@ -275,6 +286,9 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Relay<IO> {
     }
 
     fn broken(&mut self, side: Side, error: &io::Error) {
+        if Undeflatable::caused(error) {
+            return self.undeflatable(side);
+        }
         let detail = format!("The connection to the {} broke: {error}", side.as_label());
         self.ended(side);
         match side {
@@ -289,6 +303,31 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Relay<IO> {
                 self.insist_on_close(CloseReason::UpstreamReset, &detail);
             }
         }
+    }
+
+    /// The side's octets cannot be inflated, so nothing it says can be known any more.
+    fn undeflatable(&mut self, side: Side) {
+        self.ended(side);
+        let (kind, detail) = (ViolationKind::Compression, Undeflatable.to_string());
+        self.out.observe(now(), Observation::Violated(Violation { side, kind, detail: detail.into() }));
+        let (why, sentence) = match side {
+            Side::Client => (CloseReason::ClientViolation, "What came is not compressed as agreed"),
+            Side::Upstream => (CloseReason::UpstreamViolation, "The mail server sent what cannot be inflated"),
+        };
+        self.session.farewell(why, sentence, now(), &mut self.out);
+        self.insist_on_close(why, sentence);
+    }
+
+    /// Hands the octets left in the side's inbox to the inflater; what is queued from now on is deflated.
+    fn start_deflate(&mut self, side: Side) {
+        self.out.deflate_taken();
+        let left = std::mem::take(self.inboxes.of(side));
+        let tally = self.record.tally(side);
+        let peer = peer(&mut self.client, &mut self.upstream, side);
+        let inner = std::mem::replace(&mut peer.stream, Stream::Gone);
+        peer.stream = Stream::Deflated(Box::new(Deflated::new(inner, &left, tally)));
+        self.session.deflate_started(side, now(), &mut self.out);
+        self.advance();
     }
 
     /// Flushes the side's queue, hands the octets left in its inbox to the TLS engine, shakes hands.
@@ -394,6 +433,8 @@ impl Timer<'_> {
     }
 }
 
+#[cfg(test)]
+mod compression_tests;
 mod finish;
 #[cfg(test)]
 mod tests;

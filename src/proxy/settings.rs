@@ -34,6 +34,13 @@ pub struct ListenerSettings {
     /// Commands and capabilities let through although they would be refused and hidden by default.
     #[serde(default)]
     pub allow: Vec<String>,
+    /// Whether clients are offered COMPRESS=DEFLATE (IMAP), whatever the server has. Default `true`.
+    #[serde(default = "offered")]
+    pub compress: bool,
+}
+
+fn offered() -> bool {
+    true
 }
 
 fn enforce() -> Posture {
@@ -59,6 +66,9 @@ pub struct UpstreamSettings {
     /// Trust exactly this public key instead of roots and name.
     #[serde(default)]
     pub pin: Option<Pin>,
+    /// Whether COMPRESS=DEFLATE is used where the server lists it (IMAP). Default `false`.
+    #[serde(default)]
+    pub compress: bool,
 }
 
 /// `host:port` of a server; the host is a DNS name or an IP address.

@@ -1,4 +1,4 @@
-//! One side's octets, in clear or in TLS, whichever it has come to.
+//! One side's octets, in clear or in TLS, deflated or not, whichever it has come to.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -10,6 +10,7 @@ use rustls::ServerConfig;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_rustls::{TlsAcceptor, client, server};
 
+use super::deflate::Deflated;
 use super::leg::Leg;
 use crate::fault::Fault;
 use crate::tls::{Connector, client_fault, client_timeout};
@@ -24,6 +25,8 @@ pub(super) enum Stream<IO> {
     Client(Box<server::TlsStream<Leg<IO>>>),
     /// We are the TLS client.
     Upstream(Box<client::TlsStream<Leg<IO>>>),
+    /// DEFLATE over one of the others.
+    Deflated(Box<Deflated<IO>>),
     /// There is no connection: it was never made, or its handshake failed.
     Gone,
 }
@@ -82,6 +85,10 @@ macro_rules! each {
                 $body
             }
             Stream::Upstream($stream) => {
+                let $stream = $stream.as_mut();
+                $body
+            }
+            Stream::Deflated($stream) => {
                 let $stream = $stream.as_mut();
                 $body
             }

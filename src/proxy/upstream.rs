@@ -31,6 +31,8 @@ pub(super) struct Upstream {
     pub(super) tls: TlsMode,
     /// Absent where TLS is `none`.
     pub(super) connector: Option<Arc<Connector>>,
+    /// Whether COMPRESS=DEFLATE is used.
+    pub(super) compress: bool,
     address: UpstreamAddress,
 }
 
@@ -45,6 +47,7 @@ impl Upstream {
             shown: settings.address.to_string().into(),
             tls: settings.tls,
             connector,
+            compress: settings.compress,
             address: settings.address.clone(),
         })
     }

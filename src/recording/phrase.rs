@@ -39,6 +39,11 @@ pub(super) fn octets(count: u64) -> String {
     format!("{value:.1} {unit}")
 }
 
+/// A layer came up in the middle of the session.
+pub(super) fn started(layer: &str, with: Side) -> String {
+    format!("{layer} started with the {}", side(with))
+}
+
 pub(super) fn side(side: Side) -> &'static str {
     match side {
         Side::Client => "client",

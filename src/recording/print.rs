@@ -212,6 +212,7 @@ impl Talk {
                 }
                 Observation::Greeted
                 | Observation::TlsStarted { .. }
+                | Observation::CompressionStarted { .. }
                 | Observation::StateChanged { .. }
                 | Observation::Authentication { .. }
                 | Observation::Retrieved { .. }
@@ -243,7 +244,8 @@ impl Talk {
             | Observation::CommandBegun { .. }
             | Observation::StateChanged { .. }
             | Observation::Retrieved { extent: Extent::Headers, .. } => None,
-            Observation::TlsStarted { side } => note(format!("TLS started with the {}", phrase::side(*side))),
+            Observation::TlsStarted { side } => note(phrase::started("TLS", *side)),
+            Observation::CompressionStarted { side } => note(phrase::started("DEFLATE", *side)),
             Observation::CommandCompleted { id, completion, .. } => {
                 let Running { name, deletes, .. } = self.running.remove(id).unwrap_or_default();
                 let words: Vec<&str> = remark.split_whitespace().collect();
@@ -355,6 +357,7 @@ fn held_because(said: &Said, events: &[Event]) -> Option<String> {
         Observation::Said(_)
         | Observation::Greeted
         | Observation::TlsStarted { .. }
+        | Observation::CompressionStarted { .. }
         | Observation::CommandBegun { .. }
         | Observation::CommandCompleted { .. }
         | Observation::StateChanged { .. }

@@ -49,6 +49,9 @@ pub struct Limits {
     pub errors: u32,
     /// Connections at a time, per listener; the next is refused at once. Default 10000.
     pub connections: usize,
+    /// Sides of sessions that may be compressed at a time, over all listeners: each holds about 400 KiB until its
+    /// session ends. Default 500.
+    pub compressed_sides: usize,
     /// Time to connect to the server, each address. Default 10 s.
     #[serde(with = "humantime_serde")]
     pub connect_timeout: Duration,
@@ -85,6 +88,7 @@ impl Default for Limits {
             errors_before_login: 3,
             errors: 20,
             connections: 10_000,
+            compressed_sides: 500,
             connect_timeout: Duration::from_secs(10),
             handshake_timeout: Duration::from_secs(10),
             greeting_timeout: Duration::from_secs(30),

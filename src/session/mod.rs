@@ -5,6 +5,7 @@
 //! touches a socket, a task, a log or a metric: the shell in `proxy` executes the outbox, and
 //! the transcript tests, the fuzzers and the replay of a recording run this very code.
 
+mod compression;
 mod legible;
 mod limits;
 mod observation;
@@ -19,6 +20,7 @@ use std::time::Instant;
 use bytes::BytesMut;
 use serde::{Deserialize, Serialize};
 
+pub use compression::{Compression, Place, Places};
 pub use limits::Limits;
 pub use observation::{
     Alteration, Answered, CloseReason, CommandId, Completion, Event, Extent, MessageRef, Observation, Said, Speaker,
@@ -66,6 +68,8 @@ pub struct Terms {
     /// Commands and capabilities let through although they would be refused and hidden by default;
     /// compared without regard to case, e.g. `CATENATE`, `XFOO`. `hide` outweighs it.
     pub allow: Vec<String>,
+    /// COMPRESS=DEFLATE, of the proxy's own on each side.
+    pub compression: Compression,
     /// Bounds on everything a peer can make us hold.
     pub limits: Limits,
     /// The rules in force; read anew at each command.
@@ -111,12 +115,16 @@ impl Inboxes {
 /// One protocol's state machine. The shell's whole contract with it:
 ///
 /// 1. Call [`advance`](Self::advance) after each read, after end of file (flag in the inboxes set),
-///    after [`tls_started`](Self::tls_started), and once at the start.
+///    after [`tls_started`](Self::tls_started) or [`deflate_started`](Self::deflate_started), and once at
+///    the start.
 /// 2. Report the outbox's events, write its queues in order.
 /// 3. If the outbox asks to start TLS on a side: flush that side's queue, hand the octets left in
 ///    that side's inbox to the TLS engine (never back to the session), then call `tls_started`.
-/// 4. If the outbox is closing: flush both queues as far as the peers take them, then close.
-/// 5. Read from a side only while [`wants`](Self::wants) says so and the other side's queue is
+/// 4. If the outbox asks to start DEFLATE on a side: when that side's queue is flushed, hand the octets
+///    left in that side's inbox to the inflater, deflate what is queued from then on, then call
+///    [`deflate_started`](Self::deflate_started).
+/// 5. If the outbox is closing: flush both queues as far as the peers take them, then close.
+/// 6. Read from a side only while [`wants`](Self::wants) says so and the other side's queue is
 ///    under its high-water mark. An inbox never grows beyond [`Limits::inbox`].
 pub trait Session {
     /// Works through the inboxes until nothing more can be done. `now` never runs backwards.
@@ -128,6 +136,9 @@ pub trait Session {
 
     /// TLS is up on this side, after the outbox asked for it.
     fn tls_started(&mut self, side: Side, now: Instant, out: &mut Outbox);
+
+    /// DEFLATE is up on this side, after the outbox asked for it. A protocol without compression never asks.
+    fn deflate_started(&mut self, _side: Side, _now: Instant, _out: &mut Outbox) {}
 
     /// When [`expire`](Self::expire) must be called if nothing happens until then.
     fn deadline(&self) -> Option<Instant>;

@@ -40,6 +40,11 @@ pub enum Observation {
         /// On which side.
         side: Side,
     },
+    /// DEFLATE came up on this side (COMPRESS).
+    CompressionStarted {
+        /// On which side.
+        side: Side,
+    },
     /// A command was judged and is being sent up, or is being answered by the proxy.
     CommandBegun {
         /// Its number in this session.
@@ -218,7 +223,7 @@ labelled! {
         Policy = "policy",
         /// The proxy, because the command broke the protocol or is not offered.
         Syntax = "syntax",
-        /// The proxy, because the command is its own to serve (STARTTLS, STLS).
+        /// The proxy, because the command is its own to serve (STARTTLS, STLS, COMPRESS).
         Proxy = "proxy",
     }
 }
@@ -359,6 +364,8 @@ labelled! {
         Greeting = "greeting",
         /// Too many errors.
         TooManyErrors = "too_many_errors",
+        /// Octets that are no DEFLATE stream on a compressed side.
+        Compression = "compression",
     }
 }
 
@@ -384,6 +391,7 @@ impl ViolationKind {
             Self::Injection => "MW-3015",
             Self::Greeting => "MW-3016",
             Self::TooManyErrors => "MW-3017",
+            Self::Compression => "MW-3018",
         }
     }
 }

@@ -17,6 +17,7 @@ pub struct Outbox {
     upstream: Queue,
     events: Vec<Event>,
     start_tls: Option<Side>,
+    start_deflate: Option<Side>,
     close: Option<CloseReason>,
     started: Instant,
 }
@@ -42,7 +43,7 @@ impl Outbox {
     #[must_use]
     pub fn new(started: Instant) -> Self {
         let (client, upstream) = Default::default();
-        Self { client, upstream, events: Vec::new(), start_tls: None, close: None, started }
+        Self { client, upstream, events: Vec::new(), start_tls: None, start_deflate: None, close: None, started }
     }
 
     // ---- the session's side
@@ -64,8 +65,20 @@ impl Outbox {
 
     /// Asks for TLS on `side` as soon as what is queued for it is flushed.
     pub fn start_tls(&mut self, side: Side) {
-        debug_assert!(self.start_tls.is_none(), "one layer at a time");
+        debug_assert!(!self.is_switching(), "one layer at a time");
         self.start_tls = Some(side);
+    }
+
+    /// Asks for DEFLATE on `side`, both ways, behind what is queued for it (RFC 4978).
+    pub fn start_deflate(&mut self, side: Side) {
+        debug_assert!(!self.is_switching(), "one layer at a time");
+        self.start_deflate = Some(side);
+    }
+
+    /// A layer was asked for and is not up: nothing more may be read or said until it is.
+    #[must_use]
+    pub fn is_switching(&self) -> bool {
+        self.start_tls.is_some() || self.start_deflate.is_some()
     }
 
     /// Ends the session once the queues are flushed; the first reason stands.
@@ -141,6 +154,17 @@ impl Outbox {
     /// The shell has begun to start TLS.
     pub fn tls_taken(&mut self) {
         self.start_tls = None;
+    }
+
+    /// The side on which DEFLATE is to be started, taken once its queue is flushed.
+    #[must_use]
+    pub fn starting_deflate(&self) -> Option<Side> {
+        self.start_deflate
+    }
+
+    /// The shell has started DEFLATE.
+    pub fn deflate_taken(&mut self) {
+        self.start_deflate = None;
     }
 
     /// Why the session ends, once it does.

@@ -3,6 +3,7 @@
 import imaplib
 import time
 
+from deflate import compress
 from session import Transcript, arguments, tls_context
 
 LETTER = b"From: Ada <ada@example.com>\r\nSubject: letter %d\r\n\r\nLetter number %d.\r\n.\r\n"
@@ -93,10 +94,14 @@ def wait_for_news(client, args, seen):
 def main():
     parser = arguments(__doc__)
     parser.add_argument("--short", action="store_true", help="log in, fetch once, leave")
+    parser.add_argument("--compress", action="store_true", help="use COMPRESS=DEFLATE after login")
     args = parser.parse_args()
     seen = Transcript()
     client = connect(args)
     seen.add("login", log_in(client, args)[0])
+    if args.compress:
+        seen.add("compress", compress(client)[0])
+        seen.add("compress twice", compress(client)[0])
     if args.short:
         seen.add("select", client.select("INBOX"))
         seen.add("fetch", client.fetch("1:*", "(BODY[])"))

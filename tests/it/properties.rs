@@ -15,7 +15,7 @@ const CLIENT: &[&str] = &[
     "a NOOP\r\n", "b CAPABILITY\r\n", "a LOGIN joe sesame\r\n", "a LOGIN {3}\r\n", "joe {6}\r\n", "sesame\r\n", "a LOGIN {3+}\r\njoe {6+}\r\nsesame\r\n",
     "c AUTHENTICATE PLAIN\r\n", "c AUTHENTICATE PLAIN AGoAcA==\r\n", "AGoAcA==\r\n", "*\r\n", "d SELECT INBOX\r\n", "d SELECT Denied\r\n",
     "e FETCH 1 BODY[]\r\n", "f APPEND x {5}\r\n", "hello\r\n", "f APPEND x {5+}\r\nhello\r\n", "f APPEND x {3+}\r\none {3+}\r\ntwo\r\n", "f APPEND Denied {5+}\r\nhello\r\n",
-    "g IDLE\r\n", "DONE\r\n", "h LOGOUT\r\n", "i STARTTLS\r\n", "j XFOO {3+}\r\nabc\r\n", "k SELECT \"x {5}\r\n", "l NOOP\n", "m \0\r\n", "n ENABLE IMAP4rev2\r\n",
+    "g IDLE\r\n", "DONE\r\n", "h LOGOUT\r\n", "i STARTTLS\r\n", "j XFOO {3+}\r\nabc\r\n", "k SELECT \"x {5}\r\n", "l NOOP\n", "m \0\r\n", "n ENABLE IMAP4rev2\r\n", "o COMPRESS DEFLATE\r\n",
     "USER joe\r\n", "PASS sesame\r\n", "USER joe\r\nPASS sesame\r\n", "AUTH PLAIN\r\n", "AUTH PLAIN AGoAcA==\r\n", "CAPA\r\n", "STLS\r\n", "STAT\r\n",
     "LIST\r\n", "LIST 1\r\n", "RETR 1\r\nRETR 2\r\n", "TOP 1 0\r\n", "DELE 1\r\n", "UIDL\r\n", "QUIT\r\n", "XYZ\r\n",
 ];
@@ -27,7 +27,7 @@ const POP3_GREETING: &str = "+OK ready <1.2@x>\r\n";
 #[rustfmt::skip]
 const UPSTREAM: &[&str] = &[
     IMAP_GREETING, "\u{1}7 OK done\r\n", "\u{1}7 NO [ALERT] no {5}\r\n",
-    "\u{1}7 BAD what\r\n", "+ go\r\n", "+\r\n", "* 1 EXISTS\r\n", "* 1 FETCH (UID 5 BODY[] {5}\r\nhello)\r\n\u{1}7 OK done\r\n", "* BYE bye\r\n", "* CAPABILITY IMAP4rev1 COMPRESS=DEFLATE\r\n\u{1}7 OK x\r\n",
+    "\u{1}7 BAD what\r\n", "+ go\r\n", "+\r\n", "* 1 EXISTS\r\n", "* 1 FETCH (UID 5 BODY[] {5}\r\nhello)\r\n\u{1}7 OK done\r\n", "* BYE bye\r\n", "\u{1}7 OK [CAPABILITY COMPRESS=DEFLATE] x\r\n", "* CAPABILITY IMAP4rev1 COMPRESS=DEFLATE\r\n\u{1}7 OK x\r\n",
     "a OK done\r\n", "b OK done\r\n", "* 2 FETCH (BODY[] {9999}\r\n", "\r\n", "\0\0* NO x\r\n", "garbage\r\n",
     POP3_GREETING, "+OK\r\n", "-ERR no\r\n", "+ \r\n", "+OK\r\nFrom: x\r\n\r\n..a\r\n.\r\n", "+OK\r\na\n.\r\nb\r.\r\n.\r\n", "+OK\r\nPIPELINING\r\nSASL PLAIN\r\nTOP\r\n.\r\n", ".\r\n", "+OK 1 5\r\n",
 ];

@@ -14,6 +14,7 @@ mod authority;
 mod cases;
 mod clients;
 mod command;
+mod compressed;
 mod curl;
 mod differential;
 mod dovecot;

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use mailwarden::session::{Answered, Observation};
+use mailwarden::session::{Answered, Observation, Speaker};
 
 /// A command begins once, ends once, and has ended when the session has; nothing happens behind the end.
 pub fn events(events: &[Observation]) {
@@ -45,6 +45,8 @@ pub fn nothing_objected(events: &[Observation]) -> bool {
     !events.iter().any(|event| match event {
         Observation::Altered { .. } | Observation::Violated(_) | Observation::Closed { .. } => true,
         Observation::CommandCompleted { by, .. } => *by != Answered::Upstream,
+        // a command of the proxy's own
+        Observation::Said(said) => said.by == Speaker::ProxyToUpstream,
         _ => false,
     })
 }

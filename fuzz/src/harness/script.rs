@@ -8,7 +8,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use mailwarden::policy::{Policy, PolicyHandle};
-use mailwarden::session::{Limits, Posture, Terms, TlsMode};
+use mailwarden::session::{Compression, Limits, Places, Posture, Terms, TlsMode};
 use mailwarden::wire::Side;
 
 /// Stands for a command's tag.
@@ -30,7 +30,7 @@ pub struct Options {
     pub tight: bool,
     /// POP3, where the target does not say it.
     pub pop3: bool,
-    /// Commands are allowed that would be refused by default.
+    /// COMPRESS on both sides, and commands are allowed that would be refused by default.
     pub generous: bool,
 }
 
@@ -81,6 +81,7 @@ impl Options {
             upstream_tls: self.upstream_tls,
             hide: vec!["NAMESPACE".to_owned()],
             allow: if self.generous { ["XFOO", "CATENATE"].map(str::to_owned).into() } else { Vec::new() },
+            compression: Compression { client: self.generous, upstream: self.generous, places: Places::new(2) },
             limits: if self.tight { tight() } else { Limits { message: 1 << 20, ..Limits::default() } },
             policy: policy(),
             transcript: true,

@@ -77,7 +77,7 @@ impl Session for Pipe {
 }
 
 #[derive(Debug, Default)]
-struct Seen(Mutex<Vec<Observation>>, Mutex<Option<SessionInfo>>);
+pub(super) struct Seen(pub(super) Mutex<Vec<Observation>>, Mutex<Option<SessionInfo>>);
 
 impl Witness for Seen {
     fn opened(&self, _info: &SessionInfo) {}
@@ -92,7 +92,7 @@ impl Witness for Seen {
 }
 
 impl Seen {
-    fn reason(&self) -> Option<CloseReason> {
+    pub(super) fn reason(&self) -> Option<CloseReason> {
         let seen = self.0.lock().unwrap();
         seen.iter().find_map(|seen| if let Observation::Closed { reason, .. } = seen { Some(*reason) } else { None })
     }
@@ -121,8 +121,8 @@ impl Rig {
     }
 }
 
-fn start(
-    session: Pipe,
+pub(super) fn start(
+    session: impl Session + Send + 'static,
     layers: Layers,
     client: Stream<DuplexStream>,
     upstream: Stream<DuplexStream>,

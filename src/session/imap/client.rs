@@ -5,7 +5,8 @@ use std::time::Instant;
 
 use bytes::{Buf, BytesMut};
 
-use super::phase::{Answer, Body, Discard, Idle, Phase, Whose};
+use super::compress::could_compress;
+use super::phase::{Answer, Body, Discard, Idle, Phase, Turn, Whose};
 use super::{Assembly, Imap, Step, Stray, bare_answer, wipe, wipe_front};
 use crate::session::{Alteration, CloseReason, CommandId, Observation, Outbox, Speaker, ViolationKind};
 use crate::wire::Side;
@@ -34,6 +35,17 @@ impl Imap {
             | Phase::Switch
             | Phase::Opaque
             | Phase::Closed => Step::Stalled,
+        }
+    }
+
+    /// The client's octets wait for the server.
+    pub(super) fn client_stands(&self) -> bool {
+        match &self.phase {
+            Phase::Command => self.barrier_outstanding(),
+            Phase::Sasl(sasl) => sasl.turn == Turn::Server,
+            Phase::Idle(idle) => *idle != Idle::Granted,
+            Phase::Literal | Phase::Discard(_) | Phase::Body(_) | Phase::BodyTail(_) => false,
+            _ => true,
         }
     }
 
@@ -252,7 +264,7 @@ impl Imap {
             Reason::Literal => ViolationKind::Literal,
         };
         Self::violated(Side::Client, kind, malformed.reason.as_sentence(), now, out);
-        if !self.enforcing() {
+        if !self.enforcing() && !could_compress(&octets) {
             return self.pass_malformed(malformed, octets, tail, now, out);
         }
         self.say_unshown(octets.len() as u64, now, out);

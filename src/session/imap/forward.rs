@@ -126,7 +126,7 @@ impl Imap {
         let line = format!("* ENABLED\r\n{} OK Nothing was enabled\r\n", command.tag);
         let speaker = Speaker::ProxyToClient;
         let answer =
-            Answer { line: line.into(), speaker, completes: Some((id, completing)), starts_tls: false, close: None };
+            Answer { line: line.into(), speaker, completes: Some((id, completing)), starts: None, close: None };
         self.phase = Phase::Answer(Box::new(answer));
         self.try_answer(now, out);
     }

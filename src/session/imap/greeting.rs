@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 
-use super::phase::{Completing, Greeting, Phase};
+use super::phase::{Completing, Greeting, Layer, Phase};
 use super::server::Fate;
 use super::{Imap, ServerFacts};
 use crate::session::{
@@ -167,7 +167,7 @@ impl Imap {
         };
         let mut answer = super::bare_answer(format!("{} {word} {sentence}\r\n", command.tag));
         answer.completes = Some((id, Completing { completion, code: None, by: Answered::Proxy, begun: now }));
-        answer.starts_tls = possible;
+        answer.starts = possible.then_some(Layer::Tls);
         self.phase = Phase::Answer(Box::new(answer));
         self.try_answer(now, out);
     }

@@ -55,7 +55,7 @@ impl Refusal {
             speaker: Speaker::ProxyToClient,
 
             completes: Some((id, completing)),
-            starts_tls: false,
+            starts: None,
             close: None,
         }
     }
@@ -78,6 +78,10 @@ impl Imap {
                 if command.name == "STARTTLS" {
                     self.say_command(id, &command, &octets, false, now, out);
                     return self.serve_starttls(id, &command, now, out);
+                }
+                if command.name == "COMPRESS" {
+                    self.say_command(id, &command, &octets, false, now, out);
+                    return self.serve_compress(id, &command, now, out);
                 }
                 self.send_command(id, command, octets, permit, now, out);
             }

@@ -9,6 +9,7 @@
 
 mod append;
 mod client;
+mod compress;
 mod exchange;
 mod forward;
 mod greeting;
@@ -30,6 +31,7 @@ use std::time::Instant;
 
 use bytes::{Buf, Bytes, BytesMut};
 
+use self::compress::Deflate;
 use self::phase::{Answer, FIRST, Greeting, Idle, Kind, Pending, Phase};
 use self::server::Responses;
 use self::view::View;
@@ -58,6 +60,7 @@ pub struct Imap {
     upstream_tls: bool,
     /// What the server said of itself, as far as the proxy must know.
     server: ServerFacts,
+    deflate: Deflate,
 
     phase: Phase,
     commands: Framer,
@@ -139,6 +142,7 @@ impl Imap {
             client_tls: implicit(setup.terms.client_tls),
             upstream_tls: implicit(setup.terms.upstream_tls),
             server: ServerFacts::default(),
+            deflate: Deflate::default(),
             phase: Phase::Greeting(Greeting::Awaited),
             commands: Framer::default(),
             assembly: Assembly::default(),
@@ -264,6 +268,22 @@ impl Imap {
         self.phase = Phase::Opaque;
     }
 
+    /// All that the client's octets allow, then what the server's do.
+    fn advance_both(&mut self, inboxes: &mut Inboxes, now: Instant, out: &mut Outbox) -> Step {
+        let mut step = Step::Stalled;
+        while !self.responses.is_cutting() && self.read_client(&mut inboxes.client, now, out) == Step::Advanced {
+            step = Step::Advanced;
+            if out.closing().is_some() || out.starting_tls().is_some() {
+                return step;
+            }
+        }
+        let early = !inboxes.client.is_empty();
+        match self.read_server(&mut inboxes.upstream, early, now, out) {
+            Step::Stalled => step,
+            Step::Advanced => Step::Advanced,
+        }
+    }
+
     fn pass_opaque(inboxes: &mut Inboxes, out: &mut Outbox) -> Step {
         let mut step = Step::Stalled;
         for side in [Side::Client, Side::Upstream] {
@@ -312,19 +332,13 @@ impl Session for Imap {
             self.last = now;
         }
         loop {
-            if matches!(self.phase, Phase::Closed) || out.closing().is_some() || out.starting_tls().is_some() {
+            if matches!(self.phase, Phase::Closed) || out.closing().is_some() || out.is_switching() {
                 break;
             }
             let step = if matches!(self.phase, Phase::Opaque) {
                 Self::pass_opaque(inboxes, out)
             } else {
-                let cutting = self.responses.is_cutting();
-                let client = if cutting { Step::Stalled } else { self.read_client(&mut inboxes.client, now, out) };
-                let early = !inboxes.client.is_empty();
-                match self.read_server(&mut inboxes.upstream, early, now, out) {
-                    Step::Stalled => client,
-                    Step::Advanced => Step::Advanced,
-                }
+                self.advance_both(inboxes, now, out)
             };
             if step == Step::Stalled {
                 self.end_of_input(inboxes, now, out);
@@ -353,6 +367,10 @@ impl Session for Imap {
             }
             Side::Upstream => self.upstream_secured(now, out),
         }
+    }
+
+    fn deflate_started(&mut self, side: Side, now: Instant, out: &mut Outbox) {
+        self.compressed(side, now, out);
     }
 
     fn deadline(&self) -> Option<Instant> {
@@ -412,5 +430,5 @@ fn secret(octets: Vec<u8>) -> Bytes {
 /// An answer of the proxy that completes no command.
 fn bare_answer(line: String) -> Answer {
     let speaker = Speaker::ProxyToClient;
-    Answer { line: line.into(), speaker, completes: None, starts_tls: false, close: None }
+    Answer { line: line.into(), speaker, completes: None, starts: None, close: None }
 }

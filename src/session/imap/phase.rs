@@ -44,7 +44,7 @@ pub(super) enum Phase {
     Idle(Idle),
     /// The proxy's own UNSELECT is outstanding; then the denial is answered.
     Detach(Box<Answer>),
-    /// STARTTLS was answered; TLS comes next.
+    /// STARTTLS or COMPRESS was answered; the layer comes next.
     Switch,
     /// Framing was lost in posture observe: octets pass unread from here on.
     Opaque,
@@ -74,10 +74,19 @@ pub(super) struct Answer {
     pub(super) speaker: Speaker,
     /// The command it completes, with who answers and when it began; none for lines that were no command.
     pub(super) completes: Option<(CommandId, Completing)>,
-    /// TLS starts on the client's side behind it.
-    pub(super) starts_tls: bool,
+    /// What starts on the client's side behind it.
+    pub(super) starts: Option<Layer>,
     /// The session ends after it.
     pub(super) close: Option<(CloseReason, Cow<'static, str>)>,
+}
+
+/// A layer under the protocol.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Layer {
+    /// STARTTLS.
+    Tls,
+    /// COMPRESS.
+    Deflate,
 }
 
 /// What completing a command by the proxy's own answer reports.
@@ -255,6 +264,8 @@ pub(super) enum Kind {
     Raw,
     /// The proxy's own command; its answer is not the client's.
     Own,
+    /// The proxy's own COMPRESS.
+    Compress,
 }
 
 /// Sub-states that several places ask for.

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use bytes::{Bytes, BytesMut};
 
-use super::phase::{Answer, Body, Idle, Kind, Pending, Phase, Prepared, Runs, Then, Whose};
+use super::phase::{Answer, Body, Idle, Kind, Layer, Pending, Phase, Prepared, Runs, Then, Whose};
 use super::view::View;
 use super::{Imap, Step, secret};
 use crate::policy::Permit;
@@ -95,7 +95,7 @@ impl Imap {
         let Phase::Answer(answer) = &self.phase else { return Step::Stalled };
         // one answer at most waits for a response boundary, so that a stalled server makes nothing grow
         let waits = !self.is_all_answered() || !self.local.is_empty();
-        if waits || (answer.starts_tls && !self.responses.is_open()) {
+        if waits || (answer.starts.is_some() && !self.responses.is_open()) {
             return Step::Stalled;
         }
         let Phase::Answer(answer) = std::mem::replace(&mut self.phase, Phase::Command) else { return Step::Stalled };
@@ -117,9 +117,12 @@ impl Imap {
             let (completion, by) = (completing.completion, completing.by);
             out.observe(now, Observation::CommandCompleted { id, completion, code, by, latency });
         }
-        if answer.starts_tls {
+        if let Some(layer) = answer.starts {
             self.phase = Phase::Switch;
-            out.start_tls(Side::Client);
+            match layer {
+                Layer::Tls => out.start_tls(Side::Client),
+                Layer::Deflate => out.start_deflate(Side::Client),
+            }
         }
         if let Some((why, sentence)) = answer.close {
             self.end(why, &sentence, now, out);
@@ -165,7 +168,7 @@ impl Imap {
     /// Ends every command that will not be answered any more.
     pub(super) fn abort_pending(&mut self, now: Instant, out: &mut Outbox) {
         let sent = std::mem::take(&mut self.pending).into_iter();
-        let sent = sent.filter(|pending| !matches!(pending.kind, Kind::Own));
+        let sent = sent.filter(|pending| !matches!(pending.kind, Kind::Own | Kind::Compress));
         let sent = sent.map(|pending| (pending.id, pending.begun, Answered::Upstream));
         let unanswered = |answer: Box<Answer>| {
             let (id, completing) = answer.completes?;

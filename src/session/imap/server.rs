@@ -117,7 +117,7 @@ impl Imap {
         let (mut run, mut step) = (0, Step::Stalled);
         self.responses.busy = true;
         loop {
-            if out.closing().is_some() || out.starting_tls().is_some() || matches!(self.phase, Phase::Opaque) {
+            if out.closing().is_some() || out.is_switching() || matches!(self.phase, Phase::Opaque) {
                 break;
             }
             if self.responses.at_boundary() && !self.local.is_empty() {
@@ -129,6 +129,7 @@ impl Imap {
             step = Step::Advanced;
             let (Piece::Line { len, .. } | Piece::Part { len } | Piece::Octets { len, .. }) = piece;
             let more = rest.len() > len;
+            let (outstanding, stood) = (self.pending.len(), self.client_stands());
             let fate = self.take_piece(piece, rest.get(..len).unwrap_or_default(), Waiting { early, more }, now, out);
             match fate {
                 Fate::Pass => run += len,
@@ -141,6 +142,12 @@ impl Imap {
                     pass(inbox, &mut run, out);
                     inbox.advance(len);
                 }
+            }
+            // what waited for this answer comes before what the server says next, however its octets arrive
+            let answered = self.pending.len() < outstanding;
+            let queued = matches!(self.phase, Phase::Hold(_) | Phase::Answer(_));
+            if (queued && answered) || (early && (answered || (stood && !self.client_stands()))) {
+                break;
             }
         }
         pass(inbox, &mut run, out);

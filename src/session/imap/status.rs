@@ -40,12 +40,16 @@ impl Imap {
         if !matches!(status.word, StatusWord::Ok | StatusWord::No | StatusWord::Bad) {
             return self.upstream_slip(ViolationKind::Framing, "A tagged BYE or PREAUTH", now, out);
         }
+        self.note_login(at, status.word);
         if self.pending.get(at).is_some_and(|pending| !pending.complete) {
             return self.open_answered(status, line, whole, early, now, out);
         }
         let Some(pending) = self.pending.remove(at) else { return Fate::Drop };
         if matches!(pending.kind, Kind::Own) {
             return self.own_answered(line, now, out);
+        }
+        if matches!(pending.kind, Kind::Compress) {
+            return self.compress_answered(line, status, now, out);
         }
         let id = Some(pending.id).filter(|_| !matches!(pending.kind, Kind::Raw));
         let fate = self.pass_status(line, status, id, whole, now, out);
@@ -112,14 +116,7 @@ impl Imap {
         };
         let code = status.code_name().map(Into::into);
         let completing = Completing { completion: completion_of(status.word), code, by: Answered::Upstream, begun };
-        Some(Answer {
-            line,
-            speaker: Speaker::Upstream,
-
-            completes: Some((id, completing)),
-            starts_tls: false,
-            close: None,
-        })
+        Some(Answer { line, speaker: Speaker::Upstream, completes: Some((id, completing)), starts: None, close: None })
     }
 
     #[expect(clippy::too_many_arguments, reason = "a line with what stands around it; private to this module")]
@@ -236,6 +233,7 @@ impl Imap {
             Kind::Append { .. }
             | Kind::Authenticate { .. }
             | Kind::Enable { .. }
+            | Kind::Compress
             | Kind::Fetch
             | Kind::Leave
             | Kind::Logout
@@ -244,6 +242,7 @@ impl Imap {
             | Kind::Raw
             | Kind::Save => {}
         }
+        self.compress_upstream(now, out);
     }
 
     /// What the server says it enabled, while it is asked to (RFC 5161 §3.2).
@@ -385,6 +384,7 @@ impl Imap {
             self.server.initial_response |= rev2 || is("SASL-IR");
             self.server.unselect |= rev2 || is("UNSELECT");
         }
+        self.learn_compression(list);
         let filtered = self.capability_rules().filter(list);
         self.server.scram_plus |= filtered.scram_plus;
         filtered.changed.then_some(filtered.octets)
@@ -401,7 +401,8 @@ impl Imap {
             TlsMode::Starttls => ClientTls::Required,
             TlsMode::Implicit | TlsMode::None => ClientTls::None,
         };
-        Rules { unknown, client_tls, hide: &terms.hide, allow: &terms.allow, scram_plus: self.server.scram_plus }
+        let (hide, allow, compress) = (&*terms.hide, &*terms.allow, self.offers_compression());
+        Rules { unknown, client_tls, hide, allow, scram_plus: self.server.scram_plus, compress }
     }
 
     /// Whether a capability is shown to the client if the server has it.

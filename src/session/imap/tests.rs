@@ -8,7 +8,9 @@ use proptest::prelude::*;
 
 use super::Imap;
 use crate::policy::{Policy, PolicyHandle};
-use crate::session::{CommandId, Inboxes, Limits, Observation, Outbox, Posture, Session, Setup, Terms, TlsMode};
+use crate::session::{
+    CommandId, Compression, Inboxes, Limits, Observation, Outbox, Posture, Session, Setup, Terms, TlsMode,
+};
 use crate::wire::Side;
 
 /// What came of a play.
@@ -118,6 +120,7 @@ fn session(posture: Posture, started: Instant) -> Imap {
         upstream_tls: TlsMode::Implicit,
         hide: Vec::new(),
         allow: ["XFOO", "CATENATE"].map(str::to_owned).to_vec(),
+        compression: Compression::default(),
         limits,
         policy: PolicyHandle::new(Policy::new(vec![rule("command = \"DELETE\""), rule("mailbox = \"Denied\"")])),
         transcript: true,

@@ -56,6 +56,8 @@ pub struct Rules<'a> {
     /// can bind and is not offered it takes a plain SCRAM login for a downgrade attack, and so does
     /// the server (RFC 5802 §6): once one is seen, no SCRAM is shown.
     pub scram_plus: bool,
+    /// Whether the proxy offers COMPRESS=DEFLATE now (RFC 4978), which the operator may hide.
+    pub compress: bool,
 }
 
 /// A filtered list.
@@ -73,6 +75,8 @@ pub struct Filtered {
 
 /// The one name for literals that is shown: the proxy receives them, whatever the server can.
 const LITERALS: &str = "LITERAL+";
+/// The one compression there is; the proxy serves it, whatever the server can.
+const DEFLATE: &str = "COMPRESS=DEFLATE";
 
 /// Known and understood; `*` at the end stands for any rest.
 #[rustfmt::skip]
@@ -116,6 +120,9 @@ pub fn never(name: &str) -> Option<&'static str> {
     if listed(OWN, &upper) {
         return Some("this program says it for itself: TLS and literals are its own");
     }
+    if upper == DEFLATE {
+        return Some("this program serves it itself, on each side: `compress` of listener and upstream say where");
+    }
     NEVER.iter().find(|(_, names)| listed(names, &upper)).map(|(why, _)| *why)
 }
 
@@ -143,8 +150,12 @@ impl Rules<'_> {
         }
         let scram = mechanism.is_some_and(|name| name.starts_with("SCRAM-"));
         let too_early = mechanism.is_some() && self.client_tls == ClientTls::Required;
-        if never(&upper).is_some() || self.hide.iter().any(asked) || too_early || (scram && self.scram_plus) {
+        let own = self.compress && upper == DEFLATE;
+        if (never(&upper).is_some() && !own) || self.hide.iter().any(asked) || too_early || (scram && self.scram_plus) {
             return Shown::Hide;
+        }
+        if own {
+            return Shown::Own;
         }
         let passes_unknown = self.unknown == Unknown::Pass && !listed(HIDE, &upper);
         if listed(PASS, &upper) || passes_unknown || self.allows(&upper) { Shown::Pass } else { Shown::Hide }
@@ -203,7 +214,8 @@ impl Rules<'_> {
     /// What the proxy says for itself, in this state.
     fn own_names(&self) -> BTreeSet<&'static str> {
         let clear: &[&str] = if self.client_tls == ClientTls::Required { &["STARTTLS", "LOGINDISABLED"] } else { &[] };
-        clear.iter().copied().chain([LITERALS]).collect()
+        let compress = (self.show(DEFLATE) == Shown::Own).then_some(DEFLATE);
+        clear.iter().copied().chain([LITERALS]).chain(compress).collect()
     }
 }
 
@@ -252,7 +264,7 @@ fn matches(pattern: &str, name: &str) -> bool {
 fn own_name(name: &str) -> &'static str {
     let literals =
         name.len() == LITERALS.len() && name.get(..7).is_some_and(|start| start.eq_ignore_ascii_case("LITERAL"));
-    let others = ["STARTTLS", "LOGINDISABLED"].into_iter();
+    let others = ["STARTTLS", "LOGINDISABLED", DEFLATE].into_iter();
     if literals { LITERALS } else { others.into_iter().find(|own| own.eq_ignore_ascii_case(name)).unwrap_or_default() }
 }
 

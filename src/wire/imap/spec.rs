@@ -107,7 +107,7 @@ static SPECS: &[Spec] = &[
     Spec::new("CAPABILITY", Always, Operation::Capability, Effect::Session, grammar::nothing),
     Spec::new("CHECK", Selected, Operation::Noop, Effect::Session, grammar::nothing),
     Spec::new("CLOSE", Selected, Operation::Delete, Effect::Destroy, grammar::nothing).barrier(),
-    Spec::new("COMPRESS", Always, Operation::Capability, Effect::Session, grammar::compress).needs(&["COMPRESS=DEFLATE"]).barrier(),
+    Spec::new("COMPRESS", Authenticated, Operation::Capability, Effect::Session, grammar::compress).needs(&["COMPRESS=DEFLATE"]).barrier(),
     Spec::new("COPY", Selected, Operation::Copy, Effect::File, grammar::copy),
     Spec::new("CREATE", Authenticated, Operation::Folder, Effect::File, grammar::create),
     Spec::new("DELETE", Authenticated, Operation::Folder, Effect::Destroy, grammar::one_mailbox),

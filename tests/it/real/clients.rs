@@ -14,7 +14,7 @@ use super::mail::awkward;
 const LIMIT: Duration = Duration::from_mins(1);
 
 /// Runs one of `tests/clients` and gives the JSON it prints.
-fn script(lab: &Lab, name: &str, port: u16, extra: &[&str]) -> String {
+pub(crate) fn script(lab: &Lab, name: &str, port: u16, extra: &[&str]) -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/clients").join(name);
     let mut command = Command::new("python3");
     command.arg(path).args(["--port", &port.to_string(), "--tls", lab.client.word(), "--ca"]).arg(lab.ca());

@@ -102,8 +102,9 @@ fn configuration(home: &Path, authority: &Authority, clear: Ports, implicit: Por
     let mut text = format!(
         "base_dir = {home}/run\nstate_dir = {home}/state\nlog_path = {home}/log\nlisten = 127.0.0.1\n\
          protocols = imap pop3\nssl = yes\nssl_cert = <{}\nssl_key = <{}\ndisable_plaintext_auth = no\n\
-         auth_mechanisms = plain login apop\nauth_failure_delay = 0\nmail_location = maildir:{home}/mail/%u\n\
+         auth_mechanisms = plain login apop\nmail_plugins = zlib\nauth_failure_delay = 0\nmail_location = maildir:{home}/mail/%u\n\
          first_valid_uid = 1\nfirst_valid_gid = 1\nmail_max_userip_connections = 100\npop3_uidl_format = %g\n\
+         protocol imap {{\n mail_plugins = zlib imap_zlib\n}}\n\
          passdb {{\n driver = passwd-file\n args = {home}/users\n}}\n\
          userdb {{\n driver = static\n args = uid={uid} gid={gid} home={home}/mail/%u\n}}\n",
         authority.chain.display(),

@@ -51,6 +51,8 @@ pub(crate) enum Route {
     Direct,
     /// The proxy, which reaches the server in this way.
     Proxied(Tls),
+    /// As `Proxied` with implicit TLS, and the proxy asks the server for COMPRESS.
+    Compressed,
 }
 
 /// A server with or without a proxy before it.
@@ -71,9 +73,11 @@ impl Lab {
         let dovecot = Dovecot::start(directory.path(), &authority, messages);
         let proxy = match route {
             Route::Direct => None,
-            Route::Proxied(tls) => {
+            Route::Proxied(_) | Route::Compressed => {
+                let compress = route == Route::Compressed;
+                let tls = if let Route::Proxied(tls) = route { tls } else { Tls::Implicit };
                 let host = "127.0.0.1".to_owned();
-                let upstream = Upstream { host, ports: dovecot.ports(tls), tls, roots: authority.ca.clone() };
+                let upstream = Upstream { host, ports: dovecot.ports(tls), tls, roots: authority.ca.clone(), compress };
                 Some(Mailwarden::start(directory.path(), &authority, client, &upstream, ""))
             }
         };

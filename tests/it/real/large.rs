@@ -68,7 +68,7 @@ fn two_peers_that_send_10_mib_at_once_do_not_wait_for_each_other() {
     let directory = TempDir::new().unwrap();
     let own = Authority::create(directory.path());
     let host = "127.0.0.1".to_owned();
-    let upstream = Upstream { host, ports: fake.ports, tls: Tls::None, roots: own.ca.clone() };
+    let upstream = Upstream { host, ports: fake.ports, tls: Tls::None, roots: own.ca.clone(), compress: false };
     let proxy = Mailwarden::start(directory.path(), &own, Tls::None, &upstream, "");
     upload_without_reading(proxy.ports.imap);
 }

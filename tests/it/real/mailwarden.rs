@@ -18,6 +18,8 @@ pub(crate) struct Upstream {
     pub(crate) tls: Tls,
     /// A PEM file, for servers with TLS.
     pub(crate) roots: PathBuf,
+    /// Whether it asks the server for COMPRESS.
+    pub(crate) compress: bool,
 }
 
 /// A running proxy with one listener for each protocol.
@@ -83,6 +85,7 @@ fn configuration(own: &Authority, ports: Ports, admin: u16, client: Tls, upstrea
             format!("server_name = \"localhost\"\nroots = \"{}\"\n", upstream.roots.display())
         }
     };
+    let compress = upstream.compress;
     let (client, server, host) = (client.word(), upstream.tls.word(), &upstream.host);
     let pairs = [("imap", ports.imap, upstream.ports.imap), ("pop3", ports.pop3, upstream.ports.pop3)];
     let tables = pairs.map(|(protocol, port, server_port)| {
@@ -90,7 +93,7 @@ fn configuration(own: &Authority, ports: Ports, admin: u16, client: Tls, upstrea
             "[[listener]]\nname = \"{protocol}\"\naddress = \"127.0.0.1:{port}\"\nprotocol = \"{protocol}\"\n\
              tls = \"{client}\"\nupstream = \"{protocol}-server\"\n{certificate}\n\
              [[upstream]]\nname = \"{protocol}-server\"\naddress = \"{host}:{server_port}\"\n\
-             tls = \"{server}\"\n{roots}\n"
+             tls = \"{server}\"\ncompress = {compress}\n{roots}\n"
         )
     });
     format!("[admin]\naddress = \"127.0.0.1:{admin}\"\n\n{}{more}", tables.concat())

@@ -72,7 +72,7 @@ fn refuses(rows: Vec<Row>, choose: fn(Ports) -> u16, login: &[&str], probe: &str
     let directory = TempDir::new().unwrap();
     let own = Authority::create(directory.path());
     let host = "127.0.0.1".to_owned();
-    let upstream = Upstream { host, ports: fake.ports, tls: Tls::None, roots: own.ca.clone() };
+    let upstream = Upstream { host, ports: fake.ports, tls: Tls::None, roots: own.ca.clone(), compress: false };
     let proxy = Mailwarden::start(directory.path(), &own, Tls::None, &upstream, "");
     for (octets, start, then) in rows {
         let shown = String::from_utf8_lossy(&octets[..octets.len().min(60)]).into_owned();

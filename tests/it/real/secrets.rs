@@ -141,7 +141,7 @@ fn check(written: &[(&str, String)], fake: &Fake, played: &[(String, &Way)], str
 }
 
 fn upstream(fake: &Fake) -> Upstream {
-    Upstream { host: "127.0.0.1".to_owned(), ports: fake.ports, tls: Tls::None, roots: "".into() }
+    Upstream { host: "127.0.0.1".to_owned(), ports: fake.ports, tls: Tls::None, roots: "".into(), compress: false }
 }
 
 #[test]

@@ -131,6 +131,7 @@ fn is_refused(attack: &'static Attack, choose: fn(Ports) -> u16, starts: &[&str]
         ports: Ports { imap: port, pop3: port },
         tls: Tls::Starttls,
         roots: own.ca.clone(),
+        compress: false,
     };
     let limits = "[limits]\ngreeting_timeout = \"2s\"\nhandshake_timeout = \"2s\"\n";
     let proxy = Mailwarden::start(directory.path(), &own, Tls::None, &upstream, limits);
@@ -194,7 +195,13 @@ fn nothing_goes_up(rows: &[Row], choose: fn(Ports) -> u16) {
     let fake = Fake::start(Mood::Obliging);
     let directory = TempDir::new().unwrap();
     let own = Authority::create(directory.path());
-    let upstream = Upstream { host: "127.0.0.1".to_owned(), ports: fake.ports, tls: Tls::None, roots: own.ca.clone() };
+    let upstream = Upstream {
+        host: "127.0.0.1".to_owned(),
+        ports: fake.ports,
+        tls: Tls::None,
+        roots: own.ca.clone(),
+        compress: false,
+    };
     let proxy = Mailwarden::start(directory.path(), &own, Tls::Starttls, &upstream, "");
     for (octets, starts) in rows {
         let mut talk = Talk::greeted(choose(proxy.ports));

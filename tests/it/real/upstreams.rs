@@ -47,7 +47,7 @@ fn refuses_to_greet(upstream: &Upstream, hint: &str) {
 }
 
 fn in_clear(host: &str, ports: Ports) -> Upstream {
-    Upstream { host: host.to_owned(), ports, tls: Tls::None, roots: PathBuf::new() }
+    Upstream { host: host.to_owned(), ports, tls: Tls::None, roots: PathBuf::new(), compress: false }
 }
 
 #[test]
@@ -104,7 +104,7 @@ fn bad_certificate(leaf: impl Fn(&TempDir) -> Authority, roots: impl Fn(&Authori
     let dovecot = Dovecot::start(directory.path(), &authority, &[]);
     for tls in [Tls::Implicit, Tls::Starttls] {
         let host = "127.0.0.1".to_owned();
-        let upstream = Upstream { host, ports: dovecot.ports(tls), tls, roots: roots(&authority) };
+        let upstream = Upstream { host, ports: dovecot.ports(tls), tls, roots: roots(&authority), compress: false };
         refuses_to_greet(&upstream, "MW-2");
     }
     assert!(!dovecot.log().contains("Login:"), "{}", dovecot.log());

@@ -7,7 +7,7 @@ use proptest::prelude::*;
 
 use mailwarden::policy::{Policy, PolicyHandle};
 use mailwarden::session::pop3::Pop3;
-use mailwarden::session::{Inboxes, Limits, Observation, Outbox, Posture, Session, Setup, Terms, TlsMode};
+use mailwarden::session::{Compression, Inboxes, Limits, Observation, Outbox, Posture, Session, Setup, Terms, TlsMode};
 use mailwarden::wire::Side;
 
 /// What came of a play: octets up, octets down, facts.
@@ -20,6 +20,7 @@ fn session(posture: Posture, started: Instant) -> Pop3 {
         upstream_tls: TlsMode::Implicit,
         hide: Vec::new(),
         allow: Vec::new(),
+        compression: Compression::default(),
         limits: Limits { sasl_line: 40, status_line: 30, errors: 1000, errors_before_login: 1000, ..Limits::default() },
         policy: PolicyHandle::new(Policy::default()),
         transcript: true,

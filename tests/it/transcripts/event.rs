@@ -14,6 +14,7 @@ impl Scribe {
             Observation::Said(said) => format!("said {} {}", said.by.as_label(), said.text),
             Observation::Greeted => "greeted".to_owned(),
             Observation::TlsStarted { side } => format!("tls {}", side.as_label()),
+            Observation::CompressionStarted { side } => format!("deflate {}", side.as_label()),
             Observation::CommandBegun { id, tag, command, operation, effect, mailboxes, message } => {
                 let name = tag.iter().map(String::as_str).chain([&**command]).collect::<Vec<_>>().join(" ");
                 self.0.insert(*id, name.clone());

@@ -111,6 +111,7 @@ impl Player {
                 self.advance();
             }
             Action::StartTls(side) => return self.start_tls(*side),
+            Action::StartDeflate(side) => return self.start_deflate(*side),
             Action::Wait(time) => {
                 self.now += *time;
                 if self.session.deadline().is_some_and(|deadline| deadline <= self.now) {
@@ -151,6 +152,22 @@ impl Player {
         None
     }
 
+    /// What is left is for the inflater, whose octets are played as they are: that they are inflated is
+    /// the shell's affair.
+    fn start_deflate(&mut self, side: Side) -> Option<String> {
+        if self.out.starting_deflate() != Some(side) {
+            return Some(format!("DEFLATE is to start on {:?}", self.out.starting_deflate()));
+        }
+        self.out.deflate_taken();
+        let mut left = std::mem::take(self.inboxes.of(side)).to_vec();
+        left.extend(std::mem::take(self.way(side)).into_iter().flatten());
+        self.session.deflate_started(side, self.now, &mut self.out);
+        self.advance();
+        self.way(side).extend((!left.is_empty()).then_some(left));
+        self.read();
+        None
+    }
+
     /// Reads as long as there is something to read from a side that is wanted.
     fn read(&mut self) {
         while let Some(side) =
@@ -163,7 +180,10 @@ impl Player {
     }
 
     fn is_read(&self, side: Side) -> bool {
-        self.out.closing().is_none() && self.out.starting_tls() != Some(side) && self.session.wants(side)
+        self.out.closing().is_none()
+            && self.out.starting_tls() != Some(side)
+            && self.out.starting_deflate() != Some(side)
+            && self.session.wants(side)
     }
 
     fn advance(&mut self) {

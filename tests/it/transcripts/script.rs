@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use mailwarden::policy::{Policy, PolicyHandle, Rule};
-use mailwarden::session::{CloseReason, Limits, Posture, Terms, TlsMode};
+use mailwarden::session::{CloseReason, Compression, Limits, Places, Posture, Terms, TlsMode};
 use mailwarden::wire::{Protocol, Side};
 
 pub(crate) struct Script {
@@ -35,9 +35,10 @@ pub(crate) enum Action {
     Send(Side, Vec<u8>),
     End(Side),
     StartTls(Side),
+    StartDeflate(Side),
     Wait(Duration),
     Farewell(CloseReason, String),
-    /// The octets that the session left for the TLS engine.
+    /// The octets that the session left for the layer that comes.
     Left(Side, Vec<u8>),
     Wants(Side, bool),
     Closed(CloseReason),
@@ -87,6 +88,7 @@ fn terms() -> Terms {
         upstream_tls: TlsMode::Implicit,
         hide: Vec::new(),
         allow: Vec::new(),
+        compression: Compression { places: Places::new(2), ..Compression::default() },
         limits: Limits::default(),
         policy: PolicyHandle::new(Policy::default()),
         transcript: true,
@@ -162,6 +164,14 @@ impl Reader {
             "upstream" => self.terms.upstream_tls = word(value)?,
             "hide" => self.terms.hide.extend(value.split(' ').map(str::to_owned)),
             "allow" => self.terms.allow.extend(value.split(' ').map(str::to_owned)),
+            "compress" => match word(value)? {
+                Side::Client => self.terms.compression.client = true,
+                Side::Upstream => self.terms.compression.upstream = true,
+            },
+            "places" => {
+                let count = value.parse().map_err(|_| "`@ places` takes a number")?;
+                self.terms.compression.places = Places::new(count);
+            }
             "limit" => *limits = toml::from_str(value).map_err(|error| error.to_string())?,
             "deny" => self.rules.push(rule(value)?),
             "secret" => self.secrets.push(value.to_owned()),
@@ -194,6 +204,7 @@ fn action(text: &str) -> Result<Action, String> {
     Ok(match verb {
         "eof" => Action::End(word(rest)?),
         "tls" => Action::StartTls(word(rest)?),
+        "deflate" => Action::StartDeflate(word(rest)?),
         "wait" => Action::Wait(Duration::from_secs(rest.parse().map_err(|_| "`! wait` takes seconds")?)),
         "farewell" => Action::Farewell(word(first)?, second.to_owned()),
         "left" => Action::Left(word(first)?, octets(second)?),

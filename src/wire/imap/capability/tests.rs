@@ -1,7 +1,14 @@
 use super::*;
 
 fn rules() -> Rules<'static> {
-    Rules { unknown: Unknown::Hide, client_tls: ClientTls::Up, hide: &[], allow: &[], scram_plus: false }
+    Rules {
+        unknown: Unknown::Hide,
+        client_tls: ClientTls::Up,
+        hide: &[],
+        allow: &[],
+        scram_plus: false,
+        compress: false,
+    }
 }
 
 fn filtered(rules: Rules<'_>, list: &str) -> String {
@@ -153,6 +160,23 @@ fn what_is_hidden_is_refused_as_a_command() {
     ] {
         assert_eq!(rules.satisfied(needs, &offered), satisfied, "{needs:?}");
     }
+}
+
+#[test]
+fn compression_is_the_proxys_own_where_it_is_offered() {
+    let offering = Rules { compress: true, ..rules() };
+    assert_eq!(offering.show("compress=deflate"), Shown::Own);
+    assert_eq!(offering.show("COMPRESS=LZ4"), Shown::Hide);
+    for (list, shown) in [
+        ("IMAP4rev1", "IMAP4rev1 COMPRESS=DEFLATE LITERAL+"),
+        ("compress=deflate IMAP4rev1 LITERAL+", "COMPRESS=DEFLATE IMAP4rev1 LITERAL+"),
+        ("COMPRESS=LZ4 LITERAL+", "LITERAL+ COMPRESS=DEFLATE"),
+    ] {
+        assert_eq!(filtered(offering, list), shown);
+    }
+    let hide = ["Compress=Deflate".to_owned()];
+    let hiding = Rules { hide: &hide, ..offering };
+    assert_eq!(filtered(hiding, "COMPRESS=DEFLATE LITERAL+"), "LITERAL+");
 }
 
 #[test]
