@@ -14,6 +14,7 @@ import datetime
 import imaplib
 import os
 import re
+import signal
 import subprocess
 import sys
 import tempfile
@@ -155,9 +156,9 @@ def judge(protocol, played, entries):
 async def compare(name, args, rows):
     with tempfile.TemporaryDirectory() as directory:
         os.chmod(directory, 0o755)
-        server = servers.start(name, directory)
+        server = await asyncio.to_thread(servers.start, name, directory)
         try:
-            furnish(server)
+            await asyncio.to_thread(furnish, server)
             return await compare_with(server, directory, args, rows)
         finally:
             server.stop()
@@ -210,12 +211,18 @@ def main():
     parser.add_argument("--table")
     parser.add_argument("-v", "--verbose", action="store_true")
     args = parser.parse_args()
-    rows, differences = {}, 0
-    for name in args.servers.split(","):
-        differences += asyncio.run(compare(name, args, rows))[1]
+    # Asked to end, it ends as after an error: with all that it started.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(2))
+    rows = {}
+    found = asyncio.run(compare_all(args, rows))
     if args.table:
         table.write(args.table, rows)
-    return 1 if differences else 0
+    return 1 if any(differences for _, differences in found) else 0
+
+
+async def compare_all(args, rows):
+    """All at the same time: they mostly wait."""
+    return await asyncio.gather(*(compare(name, args, rows) for name in args.servers.split(",")))
 
 
 if __name__ == "__main__":

@@ -12,7 +12,8 @@ do not answer alike, or that the proxy answers differently from all of them.
 IMAP cells give the tag and status of each answer but those to LOGIN, SELECT and the NOOP at the end; POP3 cells a
 `+` or `-` for each status. `evil1` and `evil2` stand where a literal, a quoted string, a refused line or a message
 holds what looks like a command: an answer to them, where the client meant no command, is what a smuggler looks
-for. In the proxy's column, an answer to `evil1` means that the proxy, too, took it for a command, and judged it.
+for. In the proxy's column, an answer to `evil1` means that the proxy, too, took it for a command, and judged it; `no
+answer` there means that it closed with `* BYE`, since it could not know where the next command begins.
 
 """
 
