@@ -22,6 +22,9 @@ pub struct Facts<'a> {
     pub protocol: Protocol,
     /// Who is logged in, or is trying to.
     pub user: Option<&'a str>,
+    /// The login has been accepted. Without a `user` it was one that names nobody (OAUTHBEARER may, RFC 7628
+    /// §3.1): a rule that denies to some users then denies, for this may be one of them.
+    pub logged_in: bool,
     /// The exact command in upper case, without `UID`.
     pub command: &'a str,
     /// What it is for.
@@ -111,3 +114,6 @@ impl PolicyHandle {
         self.0.store(Arc::new(policy));
     }
 }
+
+#[cfg(test)]
+mod tests;

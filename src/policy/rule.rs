@@ -142,7 +142,8 @@ impl Rule {
     pub(super) fn matches(&self, facts: &Facts<'_>) -> bool {
         let user = |user: &str| self.user.iter().any(|glob| glob.is_match(user));
         let mailbox = |name: &str| self.matches_mailbox(name);
-        (self.user.is_empty() || facts.user.is_some_and(user))
+        let nameless = facts.user.is_none() && facts.logged_in && self.action == Action::Deny;
+        (self.user.is_empty() || facts.user.is_some_and(user) || nameless)
             && (self.command.is_empty() || self.command.iter().any(|name| name == facts.command))
             && (self.operation.is_empty() || self.operation.contains(&facts.operation))
             && (self.effect.is_empty() || self.effect.contains(&facts.effect))

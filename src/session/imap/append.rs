@@ -127,6 +127,7 @@ impl Imap {
         let Some(id) = self.open_id().filter(|_| copies || !between.mailboxes.is_empty()) else { return Ok(None) };
         let facts = Facts {
             protocol: Protocol::Imap,
+            logged_in: self.logged_in(),
             user: self.user.as_deref(),
             command: spec.name.strip_prefix("UID ").unwrap_or(spec.name),
             operation: spec.operation,

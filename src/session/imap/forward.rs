@@ -162,6 +162,7 @@ impl Imap {
         );
         let facts = Facts {
             protocol: Protocol::Imap,
+            logged_in: self.logged_in(),
             user: self.user.as_deref(),
             command: command.strip_prefix("UID ").unwrap_or(command),
             operation,

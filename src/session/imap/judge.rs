@@ -260,6 +260,7 @@ impl Imap {
     ) -> Result<Permit, Refusal> {
         let facts = Facts {
             protocol: Protocol::Imap,
+            logged_in: self.logged_in(),
             user,
             command: command.verb(),
             operation: command.operation,
@@ -285,6 +286,7 @@ impl Imap {
     ) -> Result<Permit, Refusal> {
         let facts = Facts {
             protocol: Protocol::Imap,
+            logged_in: self.logged_in(),
             user: Some(user),
             command: "AUTHENTICATE",
             operation: Operation::Authenticate,

@@ -73,6 +73,7 @@ impl Imap {
         }
         let facts = Facts {
             protocol: Protocol::Imap,
+            logged_in: self.logged_in(),
             user: self.user.as_deref(),
             command: command.verb(),
             operation: Operation::Unknown,

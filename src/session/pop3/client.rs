@@ -297,6 +297,7 @@ impl Pop3 {
         self.setup.terms.policy.judge(&Facts {
             protocol,
             user,
+            logged_in: matches!(self.state, State::Transaction | State::Update),
             command,
             operation,
             effect,

@@ -1,0 +1,93 @@
+//! Rules as tables of facts and verdicts.
+
+use super::{Facts, Policy, Rule, Verdict};
+use crate::wire::{Effect, Operation, Protocol};
+
+fn policy(rules: &str) -> Policy {
+    #[derive(serde::Deserialize)]
+    struct File {
+        rule: Vec<Rule>,
+    }
+    let file: File = toml::from_str(rules).expect("rules");
+    Policy::new(file.rule)
+}
+
+const DELETE: Facts<'_> = Facts {
+    protocol: Protocol::Imap,
+    user: Some("ann@example.org"),
+    logged_in: true,
+    command: "EXPUNGE",
+    operation: Operation::Delete,
+    effect: Effect::Destroy,
+    mailboxes: &[],
+    selected: Some("INBOX"),
+    message: None,
+};
+
+fn denied_by(policy: &Policy, facts: &Facts<'_>) -> Option<String> {
+    match policy.judge(facts) {
+        Verdict::Allow(_) => None,
+        Verdict::Deny(denial) => Some(denial.rule.as_ref().to_owned()),
+    }
+}
+
+#[test]
+fn every_condition_of_a_rule_must_hold() {
+    for (conditions, matches) in [
+        ("", true),
+        ("user = '*@example.org'", true),
+        ("user = '*@EXAMPLE.org'", true),
+        ("user = '*@example.com'", false),
+        ("user = ['bob', 'ann@*']", true),
+        ("command = 'expunge'", true),
+        ("command = 'CLOSE'", false),
+        ("effect = 'destroy'", true),
+        ("effect = ['read', 'flag']", false),
+        ("operation = 'delete'", true),
+        ("mailbox = 'inbox'", true),
+        ("mailbox = 'Archive'", false),
+        ("message = 1", false),
+        ("effect = 'destroy'\nmailbox = 'Archive'", false),
+    ] {
+        let policy = policy(&format!("[[rule]]\nname = 'r'\naction = 'deny'\n{conditions}\n"));
+        assert_eq!(denied_by(&policy, &DELETE).is_some(), matches, "{conditions}");
+    }
+}
+
+#[test]
+fn the_first_rule_that_matches_decides() {
+    let policy = policy(
+        "[[rule]]\nname = 'ann may'\naction = 'allow'\nuser = 'ann@*'\n\
+         [[rule]]\nname = 'nobody else'\naction = 'deny'\neffect = 'destroy'\n",
+    );
+    assert_eq!(denied_by(&policy, &DELETE), None);
+    let bob = Facts { user: Some("bob"), ..DELETE };
+    assert_eq!(denied_by(&policy, &bob).as_deref(), Some("nobody else"));
+}
+
+#[test]
+fn a_login_that_names_nobody_is_denied_what_some_users_are() {
+    let policy = policy("[[rule]]\nname = 'contractors'\naction = 'deny'\nuser = '*@contractors.example'\n");
+    let nameless = Facts { user: None, ..DELETE };
+    assert_eq!(denied_by(&policy, &nameless).as_deref(), Some("contractors"));
+    let before_login = Facts { logged_in: false, ..nameless };
+    assert_eq!(denied_by(&policy, &before_login), None);
+}
+
+#[test]
+fn a_login_that_names_nobody_is_not_allowed_what_some_users_are() {
+    let policy = policy(
+        "[[rule]]\nname = 'ann may'\naction = 'allow'\nuser = 'ann@*'\n\
+         [[rule]]\nname = 'nobody else'\naction = 'deny'\neffect = 'destroy'\n",
+    );
+    assert_eq!(denied_by(&policy, &Facts { user: None, ..DELETE }).as_deref(), Some("nobody else"));
+}
+
+#[test]
+fn a_mailbox_condition_looks_at_what_is_named_and_at_what_is_acted_on() {
+    let policy = policy("[[rule]]\nname = 'r'\naction = 'deny'\nmailbox = 'Board'\n");
+    let names = ["Board".to_owned()];
+    assert!(denied_by(&policy, &Facts { mailboxes: &names, selected: None, ..DELETE }).is_some());
+    assert!(denied_by(&policy, &Facts { selected: Some("Board"), ..DELETE }).is_some());
+    assert!(denied_by(&policy, &DELETE).is_none());
+}
