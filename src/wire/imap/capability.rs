@@ -4,7 +4,7 @@
 //! content or a security layer past the policy. What is hidden is refused as a command too
 //! ([`Rules::satisfied`]), for clients try what they were not offered. A list is filtered by
 //! cutting names out: the octets and the order of the rest stay. The operator can allow by name what
-//! is hidden for caution, but not what could not work or would end the inspection ([`never`]).
+//! is hidden for caution, but not what could not work or would end the inspection ([`never()`]).
 
 use std::collections::BTreeSet;
 
@@ -50,7 +50,7 @@ pub struct Rules<'a> {
     /// Names the operator hides, in any case; `XOAUTH2` hides `AUTH=XOAUTH2` too.
     pub hide: &'a [String],
     /// Names the operator allows, in any case, although they would be hidden; a mechanism is written
-    /// with its `AUTH=`. Nothing here outweighs `hide` or [`never`].
+    /// with its `AUTH=`. Nothing here outweighs `hide` or [`never()`].
     pub allow: &'a [String],
     /// Whether any list of this server had a SCRAM mechanism with channel binding. A client that
     /// can bind and is not offered it takes a plain SCRAM login for a downgrade attack, and so does

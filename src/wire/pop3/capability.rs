@@ -19,7 +19,7 @@ pub struct Names<'a> {
     /// Names that are hidden; a mechanism with or without `AUTH=`.
     pub hide: &'a [String],
     /// Names that are let through although they would be hidden; a mechanism with its `AUTH=`. Nothing here
-    /// outweighs `hide` or [`never`].
+    /// outweighs `hide` or [`never()`].
     pub allow: &'a [String],
 }
 
