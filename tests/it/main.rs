@@ -5,6 +5,7 @@
 mod cli;
 mod config;
 mod differential;
+mod imap_session;
 mod journeys;
 mod papers;
 mod properties;

@@ -11,7 +11,7 @@ use super::phase::{Idle, Kind, Phase, Sasl, Turn};
 use super::server::Fate;
 use super::{Imap, Step, secret, wipe_front};
 use crate::redact::{MASK, Redacted};
-use crate::session::{CommandId, Outbox, Speaker, ViolationKind};
+use crate::session::{Alteration, CommandId, Observation, Outbox, Speaker, ViolationKind};
 use crate::wire::Side;
 use crate::wire::imap::{Piece, is_base64};
 
@@ -146,7 +146,12 @@ impl Imap {
         let untold = if tail.is_none() { len as u64 } else { 0 };
         let is_done = inbox.get(..len).is_some_and(|line| line.eq_ignore_ascii_case(DONE));
         if is_done {
-            self.say(Speaker::Client, id, DONE, now, out);
+            let line = inbox.split_to(len);
+            self.say(Speaker::Client, id, &line, now, out);
+            if line != DONE {
+                let (to, why, octets) = (Side::Upstream, Alteration::Canonical, len as u64);
+                out.observe(now, Observation::Altered { to, why, removed: octets, added: octets });
+            }
         } else if !self.enforcing() && tail.is_some() {
             let line = inbox.split_to(len);
             Self::violated(Side::Client, ViolationKind::Syntax, "Only DONE may be said while idling", now, out);
@@ -160,9 +165,6 @@ impl Imap {
             wipe_front(inbox, len);
             Self::violated(Side::Client, ViolationKind::Syntax, "Only DONE may be said while idling", now, out);
             self.count_error();
-        }
-        if is_done {
-            inbox.advance(len);
         }
         out.send(Side::Upstream, Bytes::from_static(DONE));
         self.phase = Phase::Idle(if is_done { Idle::Done } else { Idle::Broken { tail, untold } });

@@ -10,6 +10,7 @@
 mod append;
 mod client;
 mod compress;
+mod data;
 mod exchange;
 mod forward;
 mod greeting;
@@ -19,8 +20,6 @@ mod script;
 mod send;
 mod server;
 mod status;
-#[cfg(test)]
-mod tests;
 mod unlisted;
 mod view;
 

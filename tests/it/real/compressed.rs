@@ -102,8 +102,8 @@ fn interimap_synchronises_through_compression_on_both_sides() {
 }
 
 #[test]
-#[ignore = "needs node, and IMAPFLOW to name a directory with `npm install imapflow` in it"]
-fn imapflow_sees_the_same_compressed_on_each_side() {
+#[cfg(feature = "suites")]
+fn outside_imapflow_sees_the_same_compressed_on_each_side() {
     let day = |route| {
         let lab = Lab::start(route, Tls::Implicit, &awkward());
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/clients/imapflow_compressed.mjs");

@@ -1,7 +1,10 @@
 //! More clients and libraries that others wrote, each played direct and through the proxy.
 //!
-//! Those that come in packages run always. The libraries that come from registries are installed by
-//! `tests/suites/run`, which then runs their tests, ignored elsewhere.
+//! Those that come in packages run always. The libraries that come from registries are in `outside`, for which
+//! `tests/suites/run` installs them.
+
+#[cfg(feature = "suites")]
+mod outside;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -10,18 +13,13 @@ use std::process::Command;
 use std::time::Duration;
 
 use super::command::{run, succeed};
-use super::lab::{Lab, PASSWORD, Route, Tls, USER, direct_only, maildir, same_both_ways};
+use super::lab::{Lab, PASSWORD, Route, Tls, USER, maildir, same_both_ways};
 use super::mail::awkward;
 
 const LIMIT: Duration = Duration::from_mins(2);
 
 fn clients(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/clients").join(name)
-}
-
-/// What `tests/suites/run` installs.
-fn installed(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("target/suites").join(name)
 }
 
 /// The program's own words and the mail it left on the server.
@@ -37,99 +35,6 @@ fn both_tls<T: std::fmt::Debug + PartialEq>(scenario: impl Fn(&Lab) -> T) {
     for tls in [Tls::Implicit, Tls::Starttls] {
         same_both_ways(tls, &awkward(), &scenario);
     }
-}
-
-fn python(lab: &Lab, library: &str) -> Command {
-    let mut command = Command::new(installed("python/bin/python3"));
-    command.arg(clients("library_session.py")).args(["--port", &lab.ports().imap.to_string()]);
-    command.args(["--tls", lab.client.word(), "--ca"]).arg(lab.ca()).args(["--user", USER, "--password", PASSWORD]);
-    command.args(["--library", library]).env("PYTHONDONTWRITEBYTECODE", "1");
-    command
-}
-
-#[test]
-#[ignore = "tests/suites/run installs it"]
-fn imapclient_sees_the_same() {
-    both_tls(|lab| seen(lab, &mut python(lab, "imapclient")));
-}
-
-#[test]
-#[ignore = "tests/suites/run installs it"]
-fn imap_tools_sees_the_same() {
-    both_tls(|lab| seen(lab, &mut python(lab, "imap_tools")));
-}
-
-#[test]
-#[ignore = "tests/suites/run installs it"]
-fn aioimaplib_sees_the_same() {
-    // it has no STARTTLS
-    same_both_ways(Tls::Implicit, &awkward(), |lab| seen(lab, &mut python(lab, "aioimaplib")));
-    same_both_ways(Tls::None, &awkward(), |lab| seen(lab, &mut python(lab, "aioimaplib")));
-}
-
-#[test]
-#[ignore = "tests/suites/run installs it"]
-fn imapflow_sees_the_same() {
-    both_tls(|lab| {
-        let mut command = Command::new("node");
-        command.arg(clients("imapflow_session.mjs")).env("NODE_PATH", installed("node/node_modules"));
-        command.args(["localhost", &lab.ports().imap.to_string(), lab.client.word()]).arg(lab.ca());
-        seen(lab, command.args([USER, PASSWORD]))
-    });
-}
-
-#[test]
-#[ignore = "tests/suites/run installs it"]
-fn javamail_sees_the_same_by_imap_and_pop3() {
-    for protocol in ["imap", "pop3"] {
-        both_tls(|lab| {
-            let trust = lab.home("java").join("trust.jks");
-            let mut keytool = Command::new("keytool");
-            keytool.args(["-importcert", "-noprompt", "-storepass", "changeit", "-keystore"]).arg(&trust);
-            succeed(keytool.arg("-file").arg(lab.ca()), LIMIT);
-            let port = if protocol == "imap" { lab.ports().imap } else { lab.ports().pop3 };
-            let mut command = Command::new("java");
-            command.arg(format!("-Djavax.net.ssl.trustStore={}", trust.display()));
-            command.arg("-Djavax.net.ssl.trustStorePassword=changeit");
-            command.args(["-cp", "/usr/share/java/javax.mail.jar:/usr/share/java/javax.activation.jar"]);
-            command.arg(clients("JavaMailSession.java"));
-            seen(lab, command.args([protocol, "localhost", &port.to_string(), lab.client.word(), USER, PASSWORD]))
-        });
-    }
-}
-
-/// Dovecot's own test of servers: scripts, each of which says what a server must answer. Two of its 71 groups
-/// hold what the proxy refuses on purpose: `atoms` selects a name that is not canonical modified UTF-7, `id`
-/// sends a line of 32 KB, longer than the default limit.
-#[test]
-#[ignore = "tests/suites/run installs it"]
-fn imaptest_passes_but_for_what_is_refused_on_purpose() {
-    let failed = imaptest(&Lab::start(Route::Direct, Tls::None, &awkward()));
-    assert!(failed.is_empty(), "direct: {failed:?}");
-    if !direct_only() {
-        let failed = imaptest(&Lab::start(Route::Proxied(Tls::Implicit), Tls::None, &awkward()));
-        assert_eq!(failed, ["atoms", "id"]);
-    }
-}
-
-/// The groups that failed.
-fn imaptest(lab: &Lab) -> Vec<String> {
-    let sources = installed("imaptest/src");
-    let mut command = Command::new(sources.join("imaptest"));
-    command.args(["host=127.0.0.1", &format!("port={}", lab.ports().imap), &format!("user={USER}")]);
-    command.arg(format!("pass={PASSWORD}")).arg(format!("test={}", sources.join("tests").display()));
-    command.arg(format!("mbox={}", sources.join("tests/default.mbox").display()));
-    command.env("LD_LIBRARY_PATH", "/usr/lib/dovecot");
-    let done = run(command.current_dir(lab.home("imaptest")), LIMIT);
-    let text = String::from_utf8_lossy(&done.stdout).into_owned() + &done.stderr;
-    assert!(text.contains("71 test groups: "), "it did not run them all:\n{text}");
-    let mut failed: Vec<String> = text
-        .lines()
-        .filter_map(|line| line.strip_prefix("*** Test ")?.split(' ').next().map(ToOwned::to_owned))
-        .collect();
-    failed.sort();
-    failed.dedup();
-    failed
 }
 
 #[test]

@@ -1,4 +1,6 @@
-//! What must hold for any octets whatever, against a server that parses what reaches it by itself.
+//! What must hold in an IMAP session for any octets whatever, against a server that parses what reaches it by itself.
+
+#![allow(clippy::indexing_slicing, reason = "a test that looks outside of what it made has failed")]
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -6,12 +8,12 @@ use std::time::Instant;
 
 use proptest::prelude::*;
 
-use super::Imap;
-use crate::policy::{Policy, PolicyHandle};
-use crate::session::{
+use mailwarden::policy::{Policy, PolicyHandle};
+use mailwarden::session::imap::Imap;
+use mailwarden::session::{
     CommandId, Compression, Inboxes, Limits, Observation, Outbox, Posture, Session, Setup, Terms, TlsMode,
 };
-use crate::wire::Side;
+use mailwarden::wire::Side;
 
 /// What came of a play.
 #[derive(PartialEq)]
