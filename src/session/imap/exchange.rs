@@ -4,7 +4,7 @@
 use std::borrow::Cow;
 use std::time::Instant;
 
-use bytes::{Buf, Bytes, BytesMut};
+use bytes::{Bytes, BytesMut};
 
 use super::judge::Refusal;
 use super::phase::{Idle, Kind, Phase, Sasl, Turn};
