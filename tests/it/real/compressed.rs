@@ -1,13 +1,18 @@
 //! COMPRESS=DEFLATE on the client's side, on the server's, and on both, with Dovecot's own zlib there.
 
 use std::fs;
+#[cfg(feature = "suites")]
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
 use super::clients::script;
-use super::command::{run, succeed};
-use super::lab::{Lab, PASSWORD, Route, Tls, USER, direct_only, maildir, sha256};
+#[cfg(feature = "suites")]
+use super::command::run;
+use super::command::succeed;
+#[cfg(feature = "suites")]
+use super::lab::sha256;
+use super::lab::{Lab, PASSWORD, Route, Tls, USER, direct_only, maildir};
 use super::mail::awkward;
 
 /// The value of one series of `mailwarden_compression_bytes_total`.
@@ -46,7 +51,8 @@ fn a_compressed_day_is_as_any_other_whichever_side_is_compressed() {
 }
 
 #[test]
-fn imaplib2_is_not_left_waiting_for_what_it_has_read() {
+#[cfg(feature = "suites")]
+fn outside_imaplib2_is_not_left_waiting_for_what_it_has_read() {
     if direct_only() {
         return;
     }
