@@ -88,7 +88,7 @@ pub fn answered_once(client: &[u8], down: &[u8]) {
 }
 
 /// The first line of each response.
-fn responses(mut down: &[u8]) -> Vec<&[u8]> {
+pub fn responses(mut down: &[u8]) -> Vec<&[u8]> {
     let mut first = Vec::new();
     let mut inside = false;
     while let Some(end) = down.windows(2).position(|pair| pair == b"\r\n") {
