@@ -311,7 +311,8 @@ labelled! {
         Greeting = "greeting",
         /// A command or answer was refused, replaced or made by the proxy.
         Policy = "policy",
-        /// A command that the proxy serves itself, or one that was malformed.
+        /// A command that the proxy serves itself, one that was malformed, or the rest of one that the server
+        /// refused before its end.
         Local = "local",
     }
 }

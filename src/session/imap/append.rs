@@ -12,12 +12,14 @@ use super::status::code_numbers;
 use super::{Imap, Stray, send, wipe};
 use crate::policy::{Facts, Permit};
 use crate::session::{
-    Answered, CloseReason, CommandId, Completion, MessageRef, Observation, Outbox, Speaker, ViolationKind,
+    Alteration, Answered, CloseReason, CommandId, Completion, MessageRef, Observation, Outbox, Speaker, ViolationKind,
 };
 use crate::wire::imap::{
     Announcement, AppendMore, Between, Enclosure, MessageHead, Spec, Stop, Tail, parse_append_more,
 };
 use crate::wire::{Protocol, Side};
+
+const LINE_END: &[u8] = b"\r\n";
 
 impl Imap {
     /// The server takes the message: let its octets through, and tell a client that waits.
@@ -169,6 +171,9 @@ impl Imap {
         }
         self.say_between(Speaker::Client, between, &line, now, out);
         let encoded = send::encode(line, &[], Some(&message.announced), !between.secrets.is_empty());
+        if let Some(change) = encoded.altered {
+            send::altered(Side::Upstream, Alteration::LiteralForm, change, now, out);
+        }
         let mut next = Body::announced(&message.announced, message.enclosure, body.several, Whose::Open(spec));
         next.stored = body.stored;
         if is_part {
@@ -201,8 +206,12 @@ impl Imap {
         now: Instant,
         out: &mut Outbox,
     ) {
+        if line != LINE_END {
+            let change = (line.len() as u64, LINE_END.len() as u64);
+            send::altered(Side::Upstream, Alteration::Local, change, now, out);
+        }
         wipe(&mut line);
-        out.send(Side::Upstream, Bytes::from_static(b"\r\n"));
+        out.send(Side::Upstream, Bytes::from_static(LINE_END));
         self.stray = Some(Stray::EmptyLine);
         self.pending.pop_back();
         if let Some(answer) = body.early {

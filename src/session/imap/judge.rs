@@ -113,7 +113,8 @@ impl Imap {
                 self.refuse(answer, tail, early, now, out);
             }
             Ok(permit) => {
-                let encoded = send::encode(octets, &command.literals, Some(&message.announced), false);
+                let hide = !command.secrets.is_empty();
+                let encoded = send::encode(octets, &command.literals, Some(&message.announced), hide);
                 if let Some(change) = encoded.altered {
                     send::altered(Side::Upstream, Alteration::LiteralForm, change, now, out);
                 }

@@ -205,6 +205,7 @@ impl Imap {
             return;
         }
         self.flush_local(out);
+        self.report_open_cut(now, out);
         if self.responses.at_boundary() && !matches!(self.phase, Phase::Switch | Phase::Opaque) && !self.bye {
             let code = match why {
                 CloseReason::ClientViolation => "",
@@ -318,6 +319,7 @@ impl Imap {
     /// still delivered, but nothing unfinished is waited for.
     fn done_with_client(&self) -> bool {
         match self.phase {
+            _ if self.responses.is_cutting() => false,
             Phase::Hold(_) | Phase::Answer(_) | Phase::Detach(_) => false,
             Phase::Command => self.pending.iter().all(|pending| matches!(pending.kind, Kind::Raw)),
             _ => true,

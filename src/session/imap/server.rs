@@ -277,6 +277,15 @@ impl Imap {
             *added = Some(octets);
         }
     }
+
+    /// The session ends before a status line that went down in part does: how long it is will not be known.
+    /// What was looked at of it is told, for that does not depend on the reads.
+    pub(super) fn report_open_cut(&self, now: Instant, out: &mut Outbox) {
+        if let Progress::Cut { added: Some(added), .. } = self.responses.progress {
+            let (to, why, removed) = (Side::Client, Alteration::StatusCut, self.setup.terms.limits.status_line as u64);
+            out.observe(now, Observation::Altered { to, why, removed, added });
+        }
+    }
 }
 
 /// What is waiting beyond the piece that is being read.

@@ -225,6 +225,7 @@ impl Imap {
                 Self::report_stored(id, &stored, mailbox.as_deref(), status.code, now, out);
             }
             Kind::Logout if ok => {
+                self.report_open_cut(now, out);
                 self.abort_pending(now, out);
                 self.phase = Phase::Closed;
                 self.change_state(State::Logout, now, out);
