@@ -347,7 +347,7 @@ labelled! {
         Syntax = "syntax",
         /// A command that is not known, or was not offered.
         UnknownCommand = "unknown_command",
-        /// A command in a state that does not allow it.
+        /// A command in a state that does not allow it, or success where there can be none.
         State = "state",
         /// A login in clear where TLS is required.
         ClearLogin = "clear_login",

@@ -13,6 +13,7 @@ mod compress;
 mod data;
 mod exchange;
 mod forward;
+mod further;
 mod greeting;
 mod judge;
 mod phase;
@@ -86,9 +87,11 @@ pub struct Imap {
 
 /// Capabilities that decide what the proxy itself may do.
 #[derive(Debug, Default, Clone, Copy)]
+#[expect(clippy::struct_excessive_bools, reason = "a set of capabilities, each there or not")]
 struct ServerFacts {
     initial_response: bool,
     unselect: bool,
+    multiappend: bool,
     /// A SCRAM mechanism with channel binding was listed, so none may be offered.
     scram_plus: bool,
 }

@@ -214,6 +214,11 @@ impl Imap {
                 Fate::Drop
             }
             Phase::Announced(body) => self.message_accepted(line, text, body, now, out),
+            Phase::CallOff(call_off) if !call_off.ended => {
+                self.say(Speaker::UpstreamHeld, self.open_id(), line, now, out);
+                self.end_of_call_off(call_off, now, out);
+                Fate::Drop
+            }
             Phase::Idle(Idle::Asked) => {
                 self.phase = Phase::Idle(Idle::Granted);
                 self.say(Speaker::Upstream, self.open_id(), line, now, out);
