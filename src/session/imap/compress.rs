@@ -6,7 +6,6 @@
 //! the switch (RFC 4978 §3). Offered after login only, as servers do: who is not known yet shall not
 //! take the memory, and no password is compressed beside what an attacker chose.
 
-use std::borrow::Cow;
 use std::time::Instant;
 
 use super::phase::{Completing, Kind, Layer, Pending, Phase, Prepared, Runs, Then};
@@ -15,8 +14,8 @@ use super::{Assembly, Imap};
 use crate::policy::Policy;
 use crate::session::compression::Place;
 use crate::session::{Answered, CommandId, Completion, Observation, Outbox, Speaker};
-use crate::wire::Side;
 use crate::wire::imap::{Command, Framer, StatusLine, StatusWord};
+use crate::wire::{ShortText, Side};
 
 /// Where compression stands.
 #[derive(Debug, Default)]
@@ -54,7 +53,7 @@ impl Imap {
         let word = if completion == Completion::Ok { "OK" } else { "NO" };
         let shown = code.map_or_else(String::new, |code| format!("[{code}] "));
         let mut answer = super::bare_answer(format!("{} {word} {shown}{sentence}\r\n", command.tag));
-        let code = code.map(Cow::Borrowed);
+        let code = code.map(ShortText::from);
         answer.completes = Some((id, Completing { completion, code, by: Answered::Proxy, begun: now }));
         if completion == Completion::Ok {
             answer.starts = Some(Layer::Deflate);

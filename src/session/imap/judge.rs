@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use bytes::BytesMut;
 
+use super::forward::named;
 use super::phase::{Answer, Body, Completing, Kind, Phase, Prepared, Runs, Then, Whose};
 use super::send;
 use super::{Imap, OWN, wipe};
@@ -14,13 +15,13 @@ use crate::session::{
 };
 use crate::wire::imap::{Allowed, Command, Details, Head, Spec, Tag, Tail};
 use crate::wire::sasl::{SaslLine, binds_channel, read_response};
-use crate::wire::{Effect, Operation, Protocol, Side};
+use crate::wire::{Effect, Operation, Protocol, ShortText, Side};
 
 /// Why a command is answered by the proxy.
 #[derive(Debug)]
 pub(super) struct Refusal {
     word: &'static str,
-    code: Option<Cow<'static, str>>,
+    code: Option<ShortText>,
     sentence: String,
     by: Answered,
 }
@@ -120,7 +121,7 @@ impl Imap {
                 let several = command.verb() == "APPEND";
                 let body = Body::announced(&message.announced, message.enclosure, several, Whose::Open(command.spec));
                 let runs = Runs { left: encoded.left, then: Then::Body(body) };
-                let kind = Kind::Append { mailbox: command.mailboxes.first().cloned() };
+                let kind = Kind::Append { mailbox: named(&command) };
                 // while its literal is open nothing else is sent anyway
                 let prepared = Prepared { tag: command.tag, id, begun: now, kind, barrier: false, runs };
                 self.launch(Box::new(prepared), permit, out);
@@ -133,7 +134,7 @@ impl Imap {
             now,
             Observation::CommandBegun {
                 id,
-                tag: Some(command.tag.as_str().to_owned()),
+                tag: Some(command.tag.text().clone()),
                 command: Cow::Borrowed(command.name),
                 operation: command.operation,
                 effect: command.effect,

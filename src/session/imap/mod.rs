@@ -26,6 +26,7 @@ mod view;
 use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::fmt;
+use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::{Buf, Bytes, BytesMut};
@@ -49,7 +50,7 @@ use crate::wire::imap::{Framer, Names, Tag};
 pub struct Imap {
     setup: Setup,
     state: State,
-    selected: Option<String>,
+    selected: Option<Arc<str>>,
     user: Option<String>,
     /// What is known of the selected mailbox's messages.
     view: View,

@@ -4,6 +4,7 @@
 use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::fmt;
+use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
@@ -11,6 +12,7 @@ use bytes::Bytes;
 use super::judge::Refusal;
 use crate::redact::Redacted;
 use crate::session::{Answered, CloseReason, CommandId, Completion, Speaker, State};
+use crate::wire::ShortText;
 use crate::wire::imap::{Enclosure, Spec, Tag, Tail};
 
 /// What the octets at the start of the client's inbox are, or why they wait. At most one command is
@@ -93,7 +95,7 @@ pub(super) enum Layer {
 #[derive(Debug)]
 pub(super) struct Completing {
     pub(super) completion: Completion,
-    pub(super) code: Option<Cow<'static, str>>,
+    pub(super) code: Option<ShortText>,
     pub(super) by: Answered,
     pub(super) begun: Instant,
 }
@@ -247,7 +249,7 @@ pub(super) enum Kind {
     /// OK authenticates.
     Authenticate { user: Option<String>, mechanism: Cow<'static, str> },
     /// OK selects, anything else leaves nothing selected (RFC 9051 §6.3.2).
-    Select { mailbox: String },
+    Select { mailbox: Arc<str> },
     /// OK leaves the mailbox.
     Leave,
     /// OK after `* BYE` ends the session.
@@ -255,7 +257,7 @@ pub(super) enum Kind {
     /// Its untagged answers carry messages.
     Fetch,
     /// APPEND, REPLACE.
-    Append { mailbox: Option<String> },
+    Append { mailbox: Option<Arc<str>> },
     /// ENABLE: OK makes names UTF-8 if the server has said that it enabled that.
     Enable { utf8: bool },
     /// SEARCH whose result replaces `$`.

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use bytes::{Bytes, BytesMut};
 
-use super::phase::{Answer, Body, Idle, Kind, Layer, Pending, Phase, Prepared, Runs, Then, Whose};
+use super::phase::{Answer, Body, Completing, Idle, Kind, Layer, Pending, Phase, Prepared, Runs, Then, Whose};
 use super::view::View;
 use super::{Imap, Step, secret};
 use crate::policy::Permit;
@@ -113,8 +113,7 @@ impl Imap {
         }
         if let Some((id, completing)) = answer.completes {
             let latency = now.saturating_duration_since(completing.begun);
-            let code = completing.code.map(Into::into);
-            let (completion, by) = (completing.completion, completing.by);
+            let Completing { completion, code, by, .. } = completing;
             out.observe(now, Observation::CommandCompleted { id, completion, code, by, latency });
         }
         if let Some(layer) = answer.starts {

@@ -29,7 +29,7 @@ impl Imap {
         now: Instant,
         out: &mut Outbox,
     ) -> Fate {
-        let Some(at) = self.pending.iter().position(|pending| pending.tag.as_str().as_bytes() == tag) else {
+        let Some(at) = self.pending.iter().position(|pending| pending.tag.as_bytes() == tag) else {
             let detail = "An answer to a command that was not sent";
             if self.enforcing() {
                 return self.upstream_slip(ViolationKind::Unsolicited, detail, now, out);
@@ -114,7 +114,7 @@ impl Imap {
             Some(line) => line.into(),
             None => Bytes::copy_from_slice(line),
         };
-        let code = status.code_name().map(Into::into);
+        let code = status.code_name();
         let completing = Completing { completion: completion_of(status.word), code, by: Answered::Upstream, begun };
         Some(Answer { line, speaker: Speaker::Upstream, completes: Some((id, completing)), starts: None, close: None })
     }
@@ -222,7 +222,7 @@ impl Imap {
             Kind::Leave if ok => self.change_state(State::Authenticated, now, out),
             Kind::Enable { utf8: true } if ok => self.names = Names::Utf8,
             Kind::Append { mailbox } if ok => {
-                Self::report_stored(id, &stored, mailbox.as_deref(), status.code, now, out);
+                Self::report_stored(id, &stored, mailbox.as_ref(), status.code, now, out);
             }
             Kind::Logout if ok => {
                 self.abort_pending(now, out);

@@ -371,7 +371,7 @@ impl Pop3 {
             self.queue.pop_front_if(|slot| matches!(slot.answer, Answer::Local { .. }))
         {
             let completion = if reply.starts_with(b"+OK") { Completion::Ok } else { Completion::No };
-            let code = reply.starts_with(b"-ERR [SYS/PERM]").then(|| "SYS/PERM".to_owned());
+            let code = reply.starts_with(b"-ERR [SYS/PERM]").then(|| "SYS/PERM".into());
             turn.tell_client(Some(id), reply);
             let latency = turn.now.saturating_duration_since(begun);
             turn.observe(Observation::CommandCompleted { id, completion, code, by, latency });

@@ -10,11 +10,11 @@
 use std::ops::Range;
 
 use super::grammar;
-use super::lexer::is_name_octet;
+use super::lexer::{is_name_octet, is_tag_octet};
 use super::mailbox::Names;
 use super::reader::{Facts, Fault, Reader};
 use super::spec::Spec;
-use super::tag::{Tag, is_tag_octet};
+use super::tag::Tag;
 use crate::wire::{Effect, Operation};
 
 /// A complete command.
@@ -328,7 +328,7 @@ fn read_tag(reader: &mut Reader<'_>) -> Result<Tag, Fault> {
 fn read_name(reader: &mut Reader<'_>, input: &[u8]) -> Result<&'static Spec, Fault> {
     let start = reader.at();
     let first = reader.name()?;
-    if first == "UID" {
+    if first.eq_ignore_ascii_case(b"UID") {
         reader.space()?;
         reader.name()?;
     }
