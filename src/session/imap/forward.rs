@@ -146,7 +146,7 @@ impl Imap {
         let id = self.next_id();
         self.report_raw(id, malformed, now, out);
         self.forget_unanswered(now, out);
-        self.pending.push_back(Pending { complete: true, ..Pending::new(tag, id, now, Kind::Raw) });
+        self.stand(Pending { complete: true, ..Pending::new(tag, id, now, Kind::Raw) });
         Some(id)
     }
 
@@ -228,7 +228,8 @@ pub(super) fn named(command: &Command) -> Option<Arc<str>> {
     command.mailboxes.first().map(|name| name.as_str().into())
 }
 
-fn kind_of(command: &Command) -> Kind {
+/// What the answer to a command changes.
+pub(super) fn kind_of(command: &Command) -> Kind {
     match &command.details {
         Details::Login { user } => Kind::Authenticate { user: Some(user.clone()), mechanism: "LOGIN".into() },
         Details::Authenticate { mechanism, .. } => {

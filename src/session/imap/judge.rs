@@ -64,17 +64,11 @@ impl Refusal {
 
 impl Imap {
     /// A complete command: judge it, then send it up, answer it, or serve it here.
-    pub(super) fn take_command(&mut self, command: Command, mut octets: BytesMut, now: Instant, out: &mut Outbox) {
+    pub(super) fn take_command(&mut self, command: Command, octets: BytesMut, now: Instant, out: &mut Outbox) {
         let id = self.next_id();
         Self::report_begun(id, &command, now, out);
         match self.judge(id, &command, &octets, now, out) {
-            Err(refusal) => {
-                self.say_command(id, &command, &octets, false, now, out);
-                wipe(&mut octets);
-                // the server still has the result before it, the client believes that there is none
-                self.stale_result |= command.details == Details::Search { saves: true };
-                self.refuse_judged(&command, refusal.answer(command.tag.as_str(), id, now), now, out);
-            }
+            Err(refusal) => self.refuse_command(id, &command, refusal, octets, now, out),
             Ok(permit) => {
                 if command.name == "STARTTLS" {
                     self.say_command(id, &command, &octets, false, now, out);
@@ -87,6 +81,39 @@ impl Imap {
                 self.send_command(id, command, octets, permit, now, out);
             }
         }
+    }
+
+    /// A command that may not go up: none of its octets does, and the proxy answers it.
+    pub(super) fn refuse_command(
+        &mut self,
+        id: CommandId,
+        command: &Command,
+        refusal: Refusal,
+        mut octets: BytesMut,
+        now: Instant,
+        out: &mut Outbox,
+    ) {
+        self.say_command(id, command, &octets, false, now, out);
+        wipe(&mut octets);
+        // the server still has the result before it, the client believes that there is none
+        self.stale_result |= command.details == Details::Search { saves: true };
+        self.refuse_judged(command, refusal.answer(command.tag.as_str(), id, now), now, out);
+    }
+
+    /// Judges a command that may pass as it came, among others; it is outstanding then. `line` is all of it.
+    pub(super) fn pass_judged(
+        &mut self,
+        command: &Command,
+        line: &[u8],
+        now: Instant,
+        out: &mut Outbox,
+    ) -> Result<(), (CommandId, Refusal)> {
+        let id = self.next_id();
+        Self::report_begun(id, command, now, out);
+        let permit = self.judge(id, command, line, now, out).map_err(|refusal| (id, refusal))?;
+        self.say_command(id, command, line, true, now, out);
+        self.stand_whole(command, id, now, permit);
+        Ok(())
     }
 
     /// The head of an APPEND or REPLACE whose message is announced.
@@ -187,15 +214,17 @@ impl Imap {
                 by: Answered::Policy,
             });
         }
+        let named;
         let user = match &command.details {
-            Details::Login { user } => Some(user.clone()),
+            Details::Login { user } => Some(user.as_str()),
             Details::Authenticate { mechanism, initial_response: Some(range) } => {
                 let response = octets.get(range.clone()).unwrap_or_default();
-                self.judge_response(mechanism, 0, response, now, out)?
+                named = self.judge_response(mechanism, 0, response, now, out)?;
+                named.as_deref()
             }
-            _ => self.user.clone(),
+            _ => self.user.as_deref(),
         };
-        self.ask_policy(id, command, user.as_deref(), now, out)
+        self.ask_policy(id, command, user, now, out)
     }
 
     /// Who a response of an authentication exchange names; refused if it asks for what cannot be had here.

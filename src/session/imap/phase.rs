@@ -230,6 +230,8 @@ pub(super) struct Pending {
     pub(super) barrier: bool,
     /// All of it has been sent.
     pub(super) complete: bool,
+    /// Its tag counts behind those of all that were outstanding when it went up; see [`Tag::counts_behind`].
+    pub(super) rising: bool,
     /// Sizes of the messages it carried.
     pub(super) stored: Vec<u64>,
 }
@@ -237,7 +239,7 @@ pub(super) struct Pending {
 impl Pending {
     /// A command that has just gone up, or begun to.
     pub(super) fn new(tag: Tag, id: CommandId, begun: Instant, kind: Kind) -> Self {
-        Self { tag, id, begun, kind, barrier: false, complete: false, stored: Vec::new() }
+        Self { tag, id, begun, kind, barrier: false, complete: false, rising: false, stored: Vec::new() }
     }
 }
 

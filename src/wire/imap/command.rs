@@ -48,6 +48,12 @@ impl Command {
     pub fn verb(&self) -> &'static str {
         self.name.strip_prefix("UID ").unwrap_or(self.name)
     }
+
+    /// Whether it is one line without a secret that may go up octet for octet, and beside other commands.
+    #[must_use]
+    pub fn may_pass(&self) -> bool {
+        self.literals.is_empty() && self.secrets.is_empty() && !self.spec.secret && !self.spec.barrier
+    }
 }
 
 /// Facts that only some commands have.
