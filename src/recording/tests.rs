@@ -227,7 +227,7 @@ fn prints_a_conversation_on_a_narrow_terminal() {
 
 #[test]
 fn says_which_message_is_marked_for_deletion() {
-    let message = MessageRef { number: Some(3), unique_id: Some("def".to_owned()), ..MessageRef::default() };
+    let message = Box::new(MessageRef { number: Some(3), unique_id: Some("def".to_owned()), ..MessageRef::default() });
     let deletion = |completion| {
         let (id, tag, command, mailboxes) = (CommandId(1), None, "DELE".into(), Vec::new());
         let (operation, effect, message) = (Operation::Delete, Effect::Destroy, Some(message.clone()));

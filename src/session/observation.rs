@@ -64,7 +64,7 @@ pub enum Observation {
         mailboxes: Vec<String>,
         /// The message it names, with its unique-id if a UIDL of this session told it; POP3 only.
         #[serde(default, skip_serializing_if = "Option::is_none")]
-        message: Option<MessageRef>,
+        message: Option<Box<MessageRef>>,
     },
     /// A command was answered.
     CommandCompleted {

@@ -170,6 +170,15 @@ impl Outbox {
         std::mem::take(&mut self.events)
     }
 
+    /// Lends an empty list with room for facts, so that none has to be made for each read; it comes back from
+    /// [`take_events`](Self::take_events). A session that is not at work holds none.
+    pub fn lend_events(&mut self, room: Vec<Event>) {
+        debug_assert!(room.is_empty(), "facts are reported once");
+        if self.events.is_empty() {
+            self.events = room;
+        }
+    }
+
     /// The side on which TLS is to be started, taken once its queue is flushed.
     #[must_use]
     pub fn starting_tls(&self) -> Option<Side> {

@@ -23,6 +23,23 @@ enum Text {
 }
 
 impl ShortText {
+    /// The text that these octets are, if they are ASCII.
+    #[must_use]
+    pub fn from_ascii(octets: &[u8]) -> Option<Self> {
+        if !octets.is_ascii() {
+            return None;
+        }
+        Self::in_place(octets).or_else(|| std::str::from_utf8(octets).ok().map(Self::from))
+    }
+
+    /// Of valid UTF-8 that is short enough.
+    fn in_place(text: &[u8]) -> Option<Self> {
+        let mut octets = [0; IN_PLACE];
+        let (len, place) = (u8::try_from(text.len()).ok()?, octets.get_mut(..text.len())?);
+        place.copy_from_slice(text);
+        Some(Self(Text::InPlace { len, octets }))
+    }
+
     /// The octets of the text.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {
@@ -52,14 +69,7 @@ impl Deref for ShortText {
 
 impl From<&str> for ShortText {
     fn from(text: &str) -> Self {
-        let mut octets = [0; IN_PLACE];
-        match (u8::try_from(text.len()), octets.get_mut(..text.len())) {
-            (Ok(len), Some(place)) => {
-                place.copy_from_slice(text.as_bytes());
-                Self(Text::InPlace { len, octets })
-            }
-            _ => Self(Text::Shared(text.into())),
-        }
+        Self::in_place(text.as_bytes()).unwrap_or_else(|| Self(Text::Shared(text.into())))
     }
 }
 
@@ -106,6 +116,7 @@ mod tests {
             prop_assert_eq!(short.as_str(), one.as_str());
             prop_assert_eq!(short.as_bytes(), one.as_bytes());
             prop_assert_eq!(short == different, one == other);
+            prop_assert_eq!(ShortText::from_ascii(one.as_bytes()), one.is_ascii().then(|| short.clone()));
             let written = serde_json::to_string(&short).unwrap();
             prop_assert_eq!(&written, &serde_json::to_string(&one).unwrap());
             prop_assert_eq!(serde_json::from_str::<ShortText>(&written).unwrap(), short);

@@ -7,7 +7,7 @@ use bytes::BytesMut;
 use mailwarden::policy::{Policy, PolicyHandle};
 use mailwarden::session::imap::Imap;
 use mailwarden::session::pop3::Pop3;
-use mailwarden::session::{Compression, Inboxes, Limits, Outbox, Posture, Session, Setup, Terms, TlsMode};
+use mailwarden::session::{Compression, Event, Inboxes, Limits, Outbox, Posture, Session, Setup, Terms, TlsMode};
 use mailwarden::wire::{Protocol, Side};
 
 use super::READ;
@@ -56,6 +56,8 @@ pub struct Rig {
     session: Box<dyn Session>,
     inboxes: Inboxes,
     out: Outbox,
+    /// Lent for each call.
+    events: Vec<Event>,
     now: Instant,
 }
 
@@ -79,7 +81,7 @@ impl Rig {
             Protocol::Imap => Box::new(Imap::new(setup)),
             Protocol::Pop3 => Box::new(Pop3::new(setup)),
         };
-        let mut rig = Self { session, inboxes: Inboxes::default(), out: Outbox::new(now), now };
+        let mut rig = Self { session, inboxes: Inboxes::default(), out: Outbox::new(now), events: Vec::new(), now };
         rig.session.advance(&mut rig.inboxes, now, &mut rig.out);
         rig
     }
@@ -100,13 +102,16 @@ impl Rig {
             } else {
                 inbox.unsplit(read.octets);
             }
+            self.out.lend_events(std::mem::take(&mut self.events));
             self.session.advance(&mut self.inboxes, self.now, &mut self.out);
             for inbox in [&mut self.inboxes.client, &mut self.inboxes.upstream] {
                 if inbox.is_empty() {
                     *inbox = BytesMut::new();
                 }
             }
-            sums.events += self.out.take_events().len() as u64;
+            self.events = self.out.take_events();
+            sums.events += self.events.len() as u64;
+            self.events.clear();
             sums.up += self.write(Side::Upstream);
             sums.down += self.write(Side::Client);
         }

@@ -81,6 +81,11 @@ impl Imap {
         self.deflate.login_accepted = word == StatusWord::Ok && self.pending.get(at).is_some_and(login);
     }
 
+    /// A tagged answer begins that is not to a login.
+    pub(super) fn deflate_not_yet(&mut self) {
+        self.deflate.login_accepted = false;
+    }
+
     /// A capability list of the server was read. One of before the login may be another (RFC 9051 §6.2.2).
     pub(super) fn learn_compression(&mut self, list: &[u8]) {
         if self.setup.terms.compression.upstream

@@ -252,7 +252,7 @@ impl Imap {
 
     /// The tag could be one of the proxy's own commands.
     pub(super) fn is_own_tag(&self, tag: &Tag) -> bool {
-        tag.as_str().starts_with(OWN) && tag.as_str().starts_with(&self.own_prefix())
+        tag.as_bytes().starts_with(OWN.as_bytes()) && tag.as_bytes().starts_with(self.own_prefix().as_bytes())
     }
 
     fn is_allowed_now(&self, allowed: Allowed) -> bool {

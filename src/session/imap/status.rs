@@ -45,16 +45,34 @@ impl Imap {
             return self.open_answered(status, line, whole, early, now, out);
         }
         let Some(pending) = self.pending.remove(at) else { return Fate::Drop };
-        if matches!(pending.kind, Kind::Own) {
-            return self.own_answered(line, now, out);
-        }
-        if matches!(pending.kind, Kind::Compress) {
-            return self.compress_answered(line, status, now, out);
+        match pending.kind {
+            Kind::Own => return self.own_answered(line, now, out),
+            Kind::Compress => return self.compress_answered(line, status, now, out),
+            _ => {}
         }
         let id = Some(pending.id).filter(|_| !matches!(pending.kind, Kind::Raw));
         let fate = self.pass_status(line, status, id, whole, now, out);
         self.completed(pending, status, now, out);
         fate
+    }
+
+    /// `tag OK text`, without a code or an announcement, of the command that was to be answered next, from which
+    /// nothing follows. Of any other command it must be looked at more closely.
+    pub(super) fn plainly_done(&mut self, tag: &[u8], line: &[u8], now: Instant, out: &mut Outbox) -> bool {
+        let expected = |next: &mut Pending| {
+            next.complete && matches!(next.kind, Kind::Plain | Kind::Fetch) && next.tag.as_bytes() == tag
+        };
+        if line.len() > self.setup.terms.limits.status_line {
+            return false;
+        }
+        let Some(Pending { id, begun, .. }) = self.pending.pop_front_if(expected) else { return false };
+        self.deflate_not_yet();
+        self.say_status(Speaker::Upstream, Some(id), line, now, out);
+        let (completion, code, by) = (Completion::Ok, None, Answered::Upstream);
+        let latency = now.saturating_duration_since(begun);
+        out.observe(now, Observation::CommandCompleted { id, completion, code, by, latency });
+        self.compress_upstream(now, out);
+        true
     }
 
     /// The open command is answered before its end.

@@ -326,10 +326,9 @@ impl Pop3 {
 
     fn begin(&self, id: CommandId, request: &Request, by: Speaker, octets: usize, turn: &mut Turn<'_>) {
         turn.said(by, Some(id), octets, || request.shown.clone());
-        let message = request.message.map(|number| MessageRef {
-            number: Some(number),
-            unique_id: self.unique_ids.of(number),
-            ..MessageRef::default()
+        let message = request.message.map(|number| {
+            let (number, unique_id) = (Some(number), self.unique_ids.of(number));
+            Box::new(MessageRef { number, unique_id, ..MessageRef::default() })
         });
         turn.observe(Observation::CommandBegun {
             id,

@@ -326,9 +326,9 @@ pub fn parse_append_more(input: &[u8], enclosure: Enclosure) -> Result<AppendMor
 
 fn read_tag(reader: &mut Reader<'_>) -> Result<Tag, Fault> {
     let octets = reader.take_while(is_tag_octet);
-    let fault = reader.fault();
+    let end = reader.at();
     reader.space()?;
-    Tag::new(octets).ok_or(fault)
+    Tag::new(octets).ok_or_else(|| reader.fault_at(end))
 }
 
 fn read_name(reader: &mut Reader<'_>, input: &[u8]) -> Result<&'static Spec, Fault> {

@@ -25,11 +25,17 @@ pub(super) fn is_name_octet(octet: u8) -> bool {
     is(NAME, octet)
 }
 
+/// What ends a word of a FETCH response, or begins what is no word.
+pub(super) fn ends_fetch_word(octet: u8) -> bool {
+    is(BREAK, octet)
+}
+
 const ATOM: u8 = 1;
 const CLOSE: u8 = 2;
 const WILD: u8 = 4;
 const TAG: u8 = 8;
 const NAME: u8 = 16;
+const BREAK: u8 = 32;
 
 /// The classes each octet is in: one look for each octet of a line.
 static CLASSES: [u8; 256] = classes();
@@ -51,6 +57,7 @@ const fn classes() -> [u8; 256] {
         of |= if matches!(octet, b'%' | b'*') { WILD } else { 0 };
         of |= if atom && octet != b'+' { TAG } else { 0 };
         of |= if octet.is_ascii_alphanumeric() || matches!(octet, b'.' | b'-') { NAME } else { 0 };
+        of |= if matches!(octet, b' ' | b'(' | b')' | b'"' | b'[' | b']') { BREAK } else { 0 };
         table[octet as usize] = of;
         octet += 1;
     }

@@ -87,7 +87,7 @@ impl UpperName {
         let mut octets = [0; Self::MOST];
         let Some(place) = octets.get_mut(..name.len()) else { return Self { octets, len: 0 } };
         place.copy_from_slice(name);
-        place.make_ascii_uppercase();
+        octets.make_ascii_uppercase();
         Self { octets, len: name.len() }
     }
 
@@ -130,7 +130,12 @@ impl<'a> Reader<'a> {
 
     /// The fault of the octet that stands here: what a person should be told is wrong with it.
     pub(super) fn fault(&self) -> Fault {
-        Fault::Malformed(match self.rest() {
+        self.fault_at(self.at)
+    }
+
+    /// The fault of the octet that stands at `at`, which may be where a token began.
+    pub(super) fn fault_at(&self, at: usize) -> Fault {
+        Fault::Malformed(match self.input.get(at..).unwrap_or_default() {
             [0, ..] => Reason::Nul,
             [b'\r', b'\n', ..] => Reason::Syntax,
             [b'\r' | b'\n', ..] => Reason::BareLineEnd,
@@ -224,11 +229,11 @@ impl<'a> Reader<'a> {
     // ---- numbers
 
     fn digits(&mut self, largest: u64) -> Result<u64, Fault> {
-        let start = self.fault();
+        let start = self.at;
         let digits = self.take_some(|octet| octet.is_ascii_digit())?;
         let add = |value: u64, digit: &u8| value.checked_mul(10)?.checked_add(u64::from(digit - b'0'));
         let value = digits.iter().try_fold(0_u64, add).filter(|value| *value <= largest);
-        value.ok_or(start)
+        value.ok_or_else(|| self.fault_at(start))
     }
 
     /// `number`: 32 bits.

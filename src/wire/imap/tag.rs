@@ -21,8 +21,7 @@ impl Tag {
     #[must_use]
     pub fn new(octets: &[u8]) -> Option<Self> {
         let valid = !octets.is_empty() && octets.len() <= Self::MAX && octets.iter().all(|octet| is_tag_octet(*octet));
-        let text = valid.then(|| std::str::from_utf8(octets).ok())??;
-        Some(Self(text.into()))
+        if valid { ShortText::from_ascii(octets).map(Self) } else { None }
     }
 
     /// The tag as it goes on the wire.

@@ -97,7 +97,7 @@ pub(super) fn partial_range(reader: &mut Reader<'_>) -> Result<(), Fault> {
 }
 
 fn item(reader: &mut Reader<'_>) -> Result<Asked, Fault> {
-    let start = reader.fault();
+    let start = reader.at();
     let name = reader.upper_name()?;
     let metadata = Ok(Asked::NOTHING);
     let content = |content, sets_seen| Ok(Asked { content, sets_seen });
@@ -138,7 +138,7 @@ fn item(reader: &mut Reader<'_>) -> Result<Asked, Fault> {
             reader.need(GMAIL);
             metadata
         }
-        _ => Err(start),
+        _ => Err(reader.fault_at(start)),
     }
 }
 
