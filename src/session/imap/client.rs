@@ -11,7 +11,9 @@ use super::phase::{Answer, Body, Discard, Idle, Phase, Turn, Whose};
 use super::{Assembly, Imap, Step, Stray, bare_answer, wipe, wipe_front};
 use crate::session::{Alteration, CloseReason, CommandId, Observation, Outbox, Speaker, ViolationKind};
 use crate::wire::Side;
-use crate::wire::imap::{Announcement, Command, Enclosure, Malformed, Piece, Reason, Stop, Tail, parse_with};
+use crate::wire::imap::{
+    Announcement, Command, Enclosure, Malformed, Piece, Reason, Repeatable, Stop, Tail, parse_with,
+};
 
 /// Literals one command may have; each makes the command be read again from its start.
 const MOST_LITERALS: usize = 64;
@@ -93,18 +95,34 @@ impl Imap {
             return Line::Unread;
         }
         let line = rest.get(..len).unwrap_or_default();
+        if let Some(mut before) = self.repeatable.take()
+            && let Some(command) = before.read(line)
+            && !self.is_blocked(&command.tag)
+        {
+            let judged = self.pass_judged(command, line, now, out);
+            let passed = judged.map_err(|(id, refusal)| (id, command.clone(), refusal));
+            self.repeatable = Some(before);
+            return passed.map_or_else(|refused| Line::Refused(Box::new(refused)), |()| Line::Passed { len });
+        }
         let command = match parse_with(line, self.names) {
             Ok(command) if command.may_pass() && !self.is_blocked(&command.tag) => command,
             read => return Line::Read(Box::new(read)),
         };
         match self.pass_judged(&command, line, now, out) {
-            Ok(()) => Line::Passed { len },
+            Ok(()) => {
+                // it may be the first of many
+                let is_pipelined = rest.len() > len;
+                self.repeatable = if is_pipelined { Repeatable::new(command, line).map(Box::new) } else { None };
+                Line::Passed { len }
+            }
             Err((id, refusal)) => Line::Refused(Box::new((id, command, refusal))),
         }
     }
 
     /// Takes a piece out of the inbox and deals with it.
     fn take_out(&mut self, piece: Piece, line: Line, inbox: &mut BytesMut, now: Instant, out: &mut Outbox) -> Step {
+        // what it is may change how others are to be read
+        self.repeatable = None;
         match (piece, &self.phase) {
             (Piece::Octets { len, last }, Phase::Body(_)) => self.pass_message(inbox, len, last, out),
             (Piece::Octets { len, last }, Phase::Literal) => self.keep_literal(inbox, len, last),

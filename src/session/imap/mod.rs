@@ -42,7 +42,7 @@ use super::{
 };
 use crate::redact::Redacted;
 use crate::wire::Side;
-use crate::wire::imap::{Framer, Names, Tag};
+use crate::wire::imap::{Framer, Names, Repeatable, Tag};
 
 /// An IMAP session.
 #[derive(Debug)]
@@ -66,6 +66,8 @@ pub struct Imap {
     commands: Framer,
     assembly: Assembly,
     pending: VecDeque<Pending>,
+    /// The last command that passed, while more of the kind may follow.
+    repeatable: Option<Box<Repeatable>>,
 
     responses: Responses,
     /// What the proxy says to the client at the next response boundary.
@@ -147,6 +149,7 @@ impl Imap {
             commands: Framer::default(),
             assembly: Assembly::default(),
             pending: VecDeque::new(),
+            repeatable: None,
             responses: Responses::default(),
             local: VecDeque::new(),
             greeted: false,
@@ -344,6 +347,10 @@ impl Session for Imap {
                 self.end_of_input(inboxes, now, out);
                 break;
             }
+        }
+        if self.pending.is_empty() {
+            // an idle session holds nothing that it may not need
+            self.repeatable = None;
         }
     }
 
