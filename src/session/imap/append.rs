@@ -1,6 +1,7 @@
 //! Message literals on their way up: announced, streamed, followed by the rest of the command
 //! (RFC 9051 §6.3.12, RFC 3502, RFC 4469). Their octets are counted and handed on, not looked at.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::{Bytes, BytesMut};
@@ -161,7 +162,7 @@ impl Imap {
     pub(super) fn report_stored(
         id: CommandId,
         stored: &[u64],
-        mailbox: Option<&str>,
+        mailbox: Option<&Arc<str>>,
         code: Option<&[u8]>,
         now: Instant,
         out: &mut Outbox,
@@ -172,8 +173,7 @@ impl Imap {
             _ => (None, None),
         };
         for octets in stored {
-            let message =
-                MessageRef { uid, uid_validity, mailbox: mailbox.map(str::to_owned), ..MessageRef::default() };
+            let message = MessageRef { uid, uid_validity, mailbox: mailbox.cloned(), ..MessageRef::default() };
             out.observe(now, Observation::Stored { id, octets: *octets, message });
         }
     }
