@@ -24,6 +24,8 @@ service {name}-login {{
   port = {port}
   ssl = yes
  }}
+ # Outside, where the file of authorities can be read.
+ chroot =
  service_count = 0
  process_min_avail = {lab.workers}
  process_limit = {lab.workers}
@@ -38,7 +40,8 @@ ssl = required
 ssl_cert = <{certificates.chain}
 ssl_key = <{certificates.key}
 ssl_min_protocol = TLSv1.2
-ssl_client_ca_file = {certificates.ca}
+ssl_require_crl = no
+ssl_ca = <{certificates.ca}
 mail_max_userip_connections = {SESSIONS}
 auth_cache_size = 1M
 auth_cache_ttl = 1 hour
@@ -94,11 +97,11 @@ class Stunnel(Peer):
 
     @classmethod
     def version(cls, lab):
-        return first_line(find("stunnel4"), "-version")
+        return first_line(find("stunnel4"), "-version", start="stunnel")
 
 
 class Sslsplit(Peer):
-    """An interceptor that decrypts, and by default writes nothing down. It does not verify the server."""
+    """An interceptor that decrypts, and by default writes nothing down. It does not verify the server; its group is P-256."""
 
     name = "sslsplit"
     workers = "two threads for each processor; it cannot be bounded"

@@ -82,9 +82,10 @@ def apt(program, *packages):
             raise Failed(f"{' '.join(command)}: {done.stderr.strip()[-300:]}")
 
 
-def first_line(*command):
-    done = subprocess.run(command, capture_output=True, text=True)
-    return next((line.strip() for line in (done.stdout + done.stderr).splitlines() if line.strip()), "?")
+def first_line(*command, start=""):
+    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True)
+    lines = (line.strip() for line in (done.stdout + done.stderr).splitlines())
+    return next((line for line in lines if line and line.startswith(start)), "?")
 
 
 class Direct(Peer):
@@ -94,6 +95,10 @@ class Direct(Peer):
 
     def start(self, lab):
         self.imap, self.pop3 = lab.server.imap, lab.server.pop3
+
+    @classmethod
+    def version(cls, lab):
+        return "of this tree"
 
 
 class Mailwarden(Peer):

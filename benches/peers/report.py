@@ -80,8 +80,12 @@ def notes(results):
     text += table(["peer", "version", "workers"], lines)
     for name, why in results["missing"].items():
         text += f"\n- without {name}: {why}"
+    reasons = {}
     for which, why in results["failures"].items():
-        text += f"\n- {which}: {why}"
+        workload, peer = which.split()
+        reasons.setdefault((peer, why), []).append(workload)
+    for (peer, why), workloads in reasons.items():
+        text += f"\n- {peer} cannot {', '.join(workloads)}: {why}"
     if results["quick"]:
         text += "\n\nA quick run: short, once, and with a tenth of the idle sessions. It shows that all works, not how fast."
     return text + "\n"

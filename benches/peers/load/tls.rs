@@ -1,5 +1,6 @@
-//! Both ends of TLS. They offer one version, one cipher suite and one group, so that every peer between
-//! them works with the same: TLS 1.3, AES-128-GCM, X25519.
+//! Both ends of TLS. They offer one version, one cipher suite and, in the first place, one group, so that
+//! every peer between them works with the same: TLS 1.3, AES-128-GCM, X25519. P-256 is for those which
+//! have no other group.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -25,7 +26,7 @@ pub(crate) type Server = tokio_rustls::server::TlsStream<BufReader<TcpStream>>;
 fn provider() -> Arc<CryptoProvider> {
     Arc::new(CryptoProvider {
         cipher_suites: vec![aws_lc_rs::cipher_suite::TLS13_AES_128_GCM_SHA256],
-        kx_groups: vec![aws_lc_rs::kx_group::X25519],
+        kx_groups: vec![aws_lc_rs::kx_group::X25519, aws_lc_rs::kx_group::SECP256R1],
         ..aws_lc_rs::default_provider()
     })
 }
