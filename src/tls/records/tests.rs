@@ -10,6 +10,11 @@ use super::super::buffers::Waiting;
 use super::super::engine::{Engine, Say};
 use super::*;
 
+/// Octets that tell their places apart.
+fn pattern(len: usize) -> Vec<u8> {
+    (0..=250_u8).cycle().take(len).collect()
+}
+
 /// Both ends of a connection whose handshake is done, records in place at each.
 struct Pair {
     client: Records,
@@ -113,7 +118,7 @@ fn refusal(side: &mut Records, mut records: Vec<u8>) -> Error {
 fn content_comes_through_in_both_directions_with_both_ciphers() {
     for suite in [CipherSuite::TLS13_AES_128_GCM_SHA256, CipherSuite::TLS13_AES_256_GCM_SHA384] {
         let mut pair = pair(suite);
-        let content: Vec<u8> = (0..100_000_u32).map(|n| (n % 251) as u8).collect();
+        let content = pattern(100_000);
         for _ in 0..3 {
             let mut up = sealed(&mut pair.client, &content);
             assert_eq!(opened(&mut pair.server, &mut up), (content.clone(), Ok(Opened::Traffic)));
@@ -126,7 +131,7 @@ fn content_comes_through_in_both_directions_with_both_ciphers() {
 #[test]
 fn records_are_full_whatever_pieces_the_content_is_in() {
     let mut pair = fresh();
-    let content: Vec<u8> = (0..3 * CONTENT + 7).map(|n| (n % 251) as u8).collect();
+    let content = pattern(3 * CONTENT + 7);
     for piece in [1, 40, 1000, CONTENT - 1, CONTENT, CONTENT + 1, content.len()] {
         let slices: Vec<_> = content.chunks(piece).map(std::io::IoSlice::new).collect();
         let mut room = Room::of(content.len() + 4 * OVERHEAD);
@@ -156,8 +161,8 @@ fn any_cut_of_the_records_opens_to_the_same() {
     let mut records = Vec::new();
     let mut content = Vec::new();
     for len in [1, 17, 300, CONTENT] {
-        content.extend(vec![len as u8; len]);
-        records.extend(sealed(&mut pair.server, &vec![len as u8; len]));
+        content.extend(pattern(len));
+        records.extend(sealed(&mut pair.server, &pattern(len)));
     }
     let (mut got, mut held, mut cut) = (Vec::new(), Vec::new(), 1);
     while !records.is_empty() {

@@ -13,7 +13,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use super::command::{run, succeed};
-use super::lab::{Lab, PASSWORD, Route, Tls, USER, maildir, same_both_ways};
+use super::lab::{Lab, PASSWORD, Route, Tls, USER, same_both_ways};
 use super::mail::awkward;
 
 const LIMIT: Duration = Duration::from_mins(2);
