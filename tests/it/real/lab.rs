@@ -114,7 +114,11 @@ impl Lab {
 /// fails direct is a fault with Dovecot; what another server does not do must fail alike through the proxy.
 pub(crate) fn same_both_ways<T: Debug + PartialEq>(client: Tls, messages: &[Vec<u8>], scenario: impl Fn(&Lab) -> T) {
     let play = |route| table::attempt(|| scenario(&Lab::start(route, client, messages)));
-    let direct = play(Route::Direct);
+    let mut direct = play(Route::Direct);
+    if server::name() != "dovecot" && direct.as_ref().is_err_and(|reason| reason.contains(" hung for ")) {
+        // Courier's TLS stands still now and then
+        direct = play(Route::Direct);
+    }
     if direct_only() {
         assert!(direct.is_ok(), "{direct:#?}");
         return;
