@@ -237,6 +237,7 @@ fn kind_of(command: &Command) -> Kind {
             "CLOSE" | "UNSELECT" => Kind::Leave,
             "LOGOUT" => Kind::Logout,
             "FETCH" | "UID FETCH" => Kind::Fetch,
+            "URLFETCH" => Kind::UrlFetch,
             _ => Kind::Plain,
         },
     }
