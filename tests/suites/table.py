@@ -2,7 +2,6 @@
 """The table of suites, servers and modes, from the lines that the tests left. Arguments: their files."""
 
 import collections
-import re
 import sys
 
 SERVERS = ("dovecot", "cyrus", "courier")
@@ -20,6 +19,8 @@ SUITES = {
 # How a direct run that fails is told apart: what stands in the client's words, and what it comes from.
 CAUSES = (
     ("QRESYNC", "the server has no QRESYNC"),
+    ("support ID capability", "the server has no ID"),
+    ("it copied a message", "the server takes no folder outside `INBOX.`"),
     ("apop", "the server has no APOP"),
     ("no acceptable authentication", "the client sends no password in clear, the server has nothing else there"),
 )
@@ -33,6 +34,11 @@ def cell(outcomes):
     failed = sum(outcome == "same failure" for outcome, _ in outcomes)
     word = "same" if equal == len(outcomes) else "**differs**"
     return f"{word} {equal}/{len(outcomes)}" + (f", {failed} fail alike" if failed else "")
+
+
+def why(reason):
+    cause = next((cause for word, cause in CAUSES if word.lower() in reason.lower()), None)
+    return cause or "`" + reason[-160:] + "`"
 
 
 def main():
@@ -53,14 +59,12 @@ def main():
     count = collections.Counter(outcome for outcome, _ in everything)
     print(f"\n{len(everything)} runs: {count['same']} same as direct, {count['same failure']} fail as they do direct, "
           f"{count['differs']} differ.")
-    alike = {(suite, server, reason) for (suite, server, _), outcomes in found.items()
+    alike = {(suite, server, why(reason)) for (suite, server, _), outcomes in found.items()
              for outcome, reason in outcomes if outcome == "same failure"}
     if alike:
         print("\nWhat fails alike:\n")
-    for suite, server, reason in sorted(alike):
-        cause = next((cause for word, cause in CAUSES if word.lower() in reason.lower()), None)
-        words = re.sub(r"\s+", " ", reason).removeprefix("assertion `left == right` failed: ")
-        print(f"- {suite}, {server.title()}: {cause or '`' + words[-160:] + '`'}.")
+    for suite, server, cause in sorted(alike):
+        print(f"- {suite}, {server.title()}: {cause}.")
 
 
 main()
