@@ -213,21 +213,12 @@ fn turn<C: Unbuffered>(
     }
 }
 
-/// Takes the alert that tells the peer of an error, if there is one.
+/// Takes the alert that tells the peer of an error, if there is one: it is the one thing that waits to be
+/// sent, and rustls may not be asked twice, for it would find the error anew.
 fn last_words<C: Unbuffered>(connection: &mut C, records: &mut [u8], answer: &mut Waiting) {
-    let mut used = 0;
-    loop {
-        let UnbufferedStatus { discard, state } = connection.process(records.get_mut(used..).unwrap_or_default());
-        match state {
-            Ok(ConnectionState::EncodeTlsData(mut data)) => {
-                if grow(answer, |room| data.encode(room).map_err(|error| required(&error))).is_err() {
-                    return;
-                }
-            }
-            Ok(ConnectionState::TransmitTlsData(data)) => data.done(),
-            _ => return,
-        }
-        used += discard;
+    if let Ok(ConnectionState::EncodeTlsData(mut data)) = connection.process(records).state {
+        // the error that is told of is the first one
+        let _second = grow(answer, |room| data.encode(room).map_err(|error| required(&error)));
     }
 }
 

@@ -108,11 +108,11 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> TlsStream<IO> {
             asked = asked::take().or(asked);
             // an error's alert too, but the error is what is told of
             let written = poll_fn(|cx| self.poll_drain(cx)).await;
-            if opened.map_err(failed)? != Opened::Handshake {
-                written?;
+            let is_done = opened.map_err(failed)? != Opened::Handshake;
+            written?;
+            if is_done {
                 break;
             }
-            written?;
         }
         let common = self.engine.common();
         let version = common.and_then(CommonState::protocol_version);
@@ -247,6 +247,9 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> TlsStream<IO> {
 impl<IO: AsyncRead + AsyncWrite + Unpin> AsyncRead for TlsStream<IO> {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
+        if let Poll::Ready(drained) = this.poll_drain(cx) {
+            drained?;
+        }
         if !this.ahead.is_empty() {
             let octets = this.ahead.octets();
             let count = octets.len().min(buf.remaining());

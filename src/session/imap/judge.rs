@@ -1,10 +1,12 @@
 //! Decides about a complete command, before any of its octets goes up.
 
 use std::borrow::Cow;
+use std::ops::RangeInclusive;
 use std::time::Instant;
 
 use bytes::BytesMut;
 
+use super::forward::named;
 use super::phase::{Answer, Body, Completing, Kind, Phase, Prepared, Runs, Then, Whose};
 use super::send;
 use super::{Imap, OWN, wipe};
@@ -14,13 +16,13 @@ use crate::session::{
 };
 use crate::wire::imap::{Allowed, Command, Details, Head, Spec, Tag, Tail};
 use crate::wire::sasl::{SaslLine, binds_channel, read_response};
-use crate::wire::{Effect, Operation, Protocol, Side};
+use crate::wire::{Effect, Operation, Protocol, ShortText, Side};
 
 /// Why a command is answered by the proxy.
 #[derive(Debug)]
 pub(super) struct Refusal {
     word: &'static str,
-    code: Option<Cow<'static, str>>,
+    code: Option<ShortText>,
     sentence: String,
     by: Answered,
 }
@@ -36,14 +38,35 @@ impl Refusal {
         Self { word: "NO", code: Some("PRIVACYREQUIRED".into()), sentence, by }
     }
 
+    /// A message that is larger than the limit.
+    pub(super) fn too_big(sentence: &str) -> Self {
+        let (sentence, by) = (sentence.to_owned(), Answered::Syntax);
+        Self { word: "NO", code: Some("TOOBIG".into()), sentence, by }
+    }
+
     /// What the client is told.
     pub(super) fn sentence(&self) -> &str {
         &self.sentence
     }
 
-    pub(super) fn answer(self, tag: &str, id: CommandId, begun: Instant) -> Answer {
+    /// What the client is told, with the response code.
+    pub(super) fn text(&self) -> String {
         let code = self.code.as_ref().map_or_else(String::new, |code| format!("[{code}] "));
-        let line = format!("{tag} {} {code}{}\r\n", self.word, self.sentence);
+        format!("{code}{}", self.sentence)
+    }
+
+    /// The client did what it may not do here.
+    pub(super) fn is_bad(&self) -> bool {
+        self.word == "BAD"
+    }
+
+    /// Who refuses.
+    pub(super) fn by(&self) -> Answered {
+        self.by
+    }
+
+    pub(super) fn answer(self, tag: &str, id: CommandId, begun: Instant) -> Answer {
+        let line = format!("{tag} {} {}\r\n", self.word, self.text());
         let completion = match self.word {
             "OK" => Completion::Ok,
             "NO" => Completion::No,
@@ -63,17 +86,11 @@ impl Refusal {
 
 impl Imap {
     /// A complete command: judge it, then send it up, answer it, or serve it here.
-    pub(super) fn take_command(&mut self, command: Command, mut octets: BytesMut, now: Instant, out: &mut Outbox) {
+    pub(super) fn take_command(&mut self, command: Command, octets: BytesMut, now: Instant, out: &mut Outbox) {
         let id = self.next_id();
         Self::report_begun(id, &command, now, out);
         match self.judge(id, &command, &octets, now, out) {
-            Err(refusal) => {
-                self.say_command(id, &command, &octets, false, now, out);
-                wipe(&mut octets);
-                // the server still has the result before it, the client believes that there is none
-                self.stale_result |= command.details == Details::Search { saves: true };
-                self.refuse_judged(&command, refusal.answer(command.tag.as_str(), id, now), now, out);
-            }
+            Err(refusal) => self.refuse_command(id, &command, refusal, octets, now, out),
             Ok(permit) => {
                 if command.name == "STARTTLS" {
                     self.say_command(id, &command, &octets, false, now, out);
@@ -88,6 +105,39 @@ impl Imap {
         }
     }
 
+    /// A command that may not go up: none of its octets does, and the proxy answers it.
+    pub(super) fn refuse_command(
+        &mut self,
+        id: CommandId,
+        command: &Command,
+        refusal: Refusal,
+        mut octets: BytesMut,
+        now: Instant,
+        out: &mut Outbox,
+    ) {
+        self.say_command(id, command, &octets, false, now, out);
+        wipe(&mut octets);
+        // the server still has the result before it, the client believes that there is none
+        self.stale_result |= command.details == Details::Search { saves: true };
+        self.refuse_judged(command, refusal.answer(command.tag.as_str(), id, now), now, out);
+    }
+
+    /// Judges a command that may pass as it came, among others; it is outstanding then. `line` is all of it.
+    pub(super) fn pass_judged(
+        &mut self,
+        command: &Command,
+        line: &[u8],
+        now: Instant,
+        out: &mut Outbox,
+    ) -> Result<(), (CommandId, Refusal)> {
+        let id = self.next_id();
+        Self::report_begun(id, command, now, out);
+        let permit = self.judge(id, command, line, now, out).map_err(|refusal| (id, refusal))?;
+        self.say_command(id, command, line, true, now, out);
+        self.stand_whole(command, id, now, permit);
+        Ok(())
+    }
+
     /// The head of an APPEND or REPLACE whose message is announced.
     pub(super) fn take_message(&mut self, head: Head, octets: BytesMut, early: bool, now: Instant, out: &mut Outbox) {
         let Head { command, message } = head;
@@ -96,12 +146,7 @@ impl Imap {
         let too_large = message.announced.size > self.setup.terms.limits.message as u64;
         let judged = self.judge(id, &command, &octets, now, out);
         let refusal = match judged {
-            Ok(_) if too_large => Err(Refusal {
-                word: "NO",
-                code: Some("TOOBIG".into()),
-                sentence: "The message is larger than this server takes".to_owned(),
-                by: Answered::Syntax,
-            }),
+            Ok(_) if too_large => Err(Refusal::too_big("The message is larger than this server takes")),
             judged => judged,
         };
         self.say_command(id, &command, &octets, refusal.is_ok(), now, out);
@@ -113,14 +158,17 @@ impl Imap {
                 self.refuse(answer, tail, early, now, out);
             }
             Ok(permit) => {
-                let encoded = send::encode(octets, &command.literals, Some(&message.announced), false);
+                let hide = !command.secrets.is_empty();
+                let encoded = send::encode(octets, &command.literals, Some(&message.announced), hide);
                 if let Some(change) = encoded.altered {
                     send::altered(Side::Upstream, Alteration::LiteralForm, change, now, out);
                 }
                 let several = command.verb() == "APPEND";
-                let body = Body::announced(&message.announced, message.enclosure, several, Whose::Open(command.spec));
+                let mut body =
+                    Body::announced(&message.announced, message.enclosure, several, Whose::Open(command.spec));
+                body.nth = command.messages;
                 let runs = Runs { left: encoded.left, then: Then::Body(body) };
-                let kind = Kind::Append { mailbox: command.mailboxes.first().cloned() };
+                let kind = Kind::Append { mailbox: named(&command) };
                 // while its literal is open nothing else is sent anyway
                 let prepared = Prepared { tag: command.tag, id, begun: now, kind, barrier: false, runs };
                 self.launch(Box::new(prepared), permit, out);
@@ -133,7 +181,7 @@ impl Imap {
             now,
             Observation::CommandBegun {
                 id,
-                tag: Some(command.tag.as_str().to_owned()),
+                tag: Some(command.tag.text().clone()),
                 command: Cow::Borrowed(command.name),
                 operation: command.operation,
                 effect: command.effect,
@@ -186,15 +234,17 @@ impl Imap {
                 by: Answered::Policy,
             });
         }
+        let named;
         let user = match &command.details {
-            Details::Login { user } => Some(user.clone()),
+            Details::Login { user } => Some(user.as_str()),
             Details::Authenticate { mechanism, initial_response: Some(range) } => {
                 let response = octets.get(range.clone()).unwrap_or_default();
-                self.judge_response(mechanism, 0, response, now, out)?
+                named = self.judge_response(mechanism, 0, response, now, out)?;
+                named.as_deref()
             }
-            _ => self.user.clone(),
+            _ => self.user.as_deref(),
         };
-        self.ask_policy(id, command, user.as_deref(), now, out)
+        self.ask_policy(id, command, user, now, out)
     }
 
     /// Who a response of an authentication exchange names; refused if it asks for what cannot be had here.
@@ -222,7 +272,7 @@ impl Imap {
 
     /// The tag could be one of the proxy's own commands.
     pub(super) fn is_own_tag(&self, tag: &Tag) -> bool {
-        tag.as_str().starts_with(OWN) && tag.as_str().starts_with(&self.own_prefix())
+        tag.as_bytes().starts_with(OWN.as_bytes()) && tag.as_bytes().starts_with(self.own_prefix().as_bytes())
     }
 
     fn is_allowed_now(&self, allowed: Allowed) -> bool {
@@ -268,12 +318,29 @@ impl Imap {
             mailboxes: &command.mailboxes,
             selected: self.acted_on(command.spec, &command.needs),
             message: None,
+            nth_message: None,
         };
         // NO is no defined answer to these (RFC 9051 §6.1)
         if matches!(command.name, "CAPABILITY" | "NOOP" | "LOGOUT" | "STARTTLS") {
             return Ok(Policy::own());
         }
-        self.ask(id, &facts, now, out)
+        self.ask_of_each(id, &facts, 1..=command.messages, now, out)
+    }
+
+    /// The policy's verdict on each of these messages of a command; on the command itself if it brings none.
+    pub(super) fn ask_of_each(
+        &self,
+        id: CommandId,
+        facts: &Facts<'_>,
+        messages: RangeInclusive<u32>,
+        now: Instant,
+        out: &mut Outbox,
+    ) -> Result<Permit, Refusal> {
+        let mut permit = None;
+        for nth in messages {
+            permit = Some(self.ask(id, &Facts { nth_message: Some(nth), ..*facts }, now, out)?);
+        }
+        permit.map_or_else(|| self.ask(id, facts, now, out), Ok)
     }
 
     /// The policy's verdict on the response that names the user of an authentication exchange.
@@ -294,6 +361,7 @@ impl Imap {
             mailboxes: &[],
             selected: None,
             message: None,
+            nth_message: None,
         };
         self.ask(id, &facts, now, out)
     }

@@ -13,6 +13,7 @@ mod compress;
 mod data;
 mod exchange;
 mod forward;
+mod further;
 mod greeting;
 mod judge;
 mod phase;
@@ -26,6 +27,7 @@ mod view;
 use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::fmt;
+use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::{Buf, Bytes, BytesMut};
@@ -41,7 +43,7 @@ use super::{
 };
 use crate::redact::Redacted;
 use crate::wire::Side;
-use crate::wire::imap::{Framer, Names, Tag};
+use crate::wire::imap::{Framer, Names, Repeatable, Tag};
 
 /// An IMAP session.
 #[derive(Debug)]
@@ -49,7 +51,7 @@ use crate::wire::imap::{Framer, Names, Tag};
 pub struct Imap {
     setup: Setup,
     state: State,
-    selected: Option<String>,
+    selected: Option<Arc<str>>,
     user: Option<String>,
     /// What is known of the selected mailbox's messages.
     view: View,
@@ -65,6 +67,8 @@ pub struct Imap {
     commands: Framer,
     assembly: Assembly,
     pending: VecDeque<Pending>,
+    /// The last command that passed, while more of the kind may follow.
+    repeatable: Option<Box<Repeatable>>,
 
     responses: Responses,
     /// What the proxy says to the client at the next response boundary.
@@ -86,9 +90,11 @@ pub struct Imap {
 
 /// Capabilities that decide what the proxy itself may do.
 #[derive(Debug, Default, Clone, Copy)]
+#[expect(clippy::struct_excessive_bools, reason = "a set of capabilities, each there or not")]
 struct ServerFacts {
     initial_response: bool,
     unselect: bool,
+    multiappend: bool,
     /// A SCRAM mechanism with channel binding was listed, so none may be offered.
     scram_plus: bool,
 }
@@ -146,6 +152,7 @@ impl Imap {
             commands: Framer::default(),
             assembly: Assembly::default(),
             pending: VecDeque::new(),
+            repeatable: None,
             responses: Responses::default(),
             local: VecDeque::new(),
             greeted: false,
@@ -205,6 +212,7 @@ impl Imap {
             return;
         }
         self.flush_local(out);
+        self.report_open_cut(now, out);
         if self.responses.at_boundary() && !matches!(self.phase, Phase::Switch | Phase::Opaque) && !self.bye {
             let code = match why {
                 CloseReason::ClientViolation => "",
@@ -318,6 +326,7 @@ impl Imap {
     /// still delivered, but nothing unfinished is waited for.
     fn done_with_client(&self) -> bool {
         match self.phase {
+            _ if self.responses.is_cutting() => false,
             Phase::Hold(_) | Phase::Answer(_) | Phase::Detach(_) => false,
             Phase::Command => self.pending.iter().all(|pending| matches!(pending.kind, Kind::Raw)),
             _ => true,
@@ -343,6 +352,10 @@ impl Session for Imap {
                 self.end_of_input(inboxes, now, out);
                 break;
             }
+        }
+        if self.pending.is_empty() {
+            // an idle session holds nothing that it may not need
+            self.repeatable = None;
         }
     }
 

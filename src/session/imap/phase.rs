@@ -4,6 +4,7 @@
 use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::fmt;
+use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
@@ -11,6 +12,7 @@ use bytes::Bytes;
 use super::judge::Refusal;
 use crate::redact::Redacted;
 use crate::session::{Answered, CloseReason, CommandId, Completion, Speaker, State};
+use crate::wire::ShortText;
 use crate::wire::imap::{Enclosure, Spec, Tag, Tail};
 
 /// What the octets at the start of the client's inbox are, or why they wait. At most one command is
@@ -38,6 +40,8 @@ pub(super) enum Phase {
     Body(Body),
     /// The line that follows a message literal is awaited.
     BodyTail(Body),
+    /// A further message was refused and the command is being called off; the server's answer is awaited.
+    CallOff(Box<CallOff>),
     /// An authentication exchange (RFC 9051 §6.2.2).
     Sasl(Sasl),
     /// IDLE (RFC 9051 §6.3.13).
@@ -93,7 +97,7 @@ pub(super) enum Layer {
 #[derive(Debug)]
 pub(super) struct Completing {
     pub(super) completion: Completion,
-    pub(super) code: Option<Cow<'static, str>>,
+    pub(super) code: Option<ShortText>,
     pub(super) by: Answered,
     pub(super) begun: Instant,
 }
@@ -161,6 +165,8 @@ pub(super) struct Body {
     pub(super) enclosure: Enclosure,
     /// The command may carry more than one message: APPEND, not REPLACE (RFC 8508 §3.3).
     pub(super) several: bool,
+    /// Which of the command's messages it is, or is of; counted from 1.
+    pub(super) nth: u32,
     /// Sizes of the messages of this command that have been sent.
     pub(super) stored: Vec<u64>,
     /// Octets of the same message that went before: earlier parts of a CATENATE.
@@ -169,6 +175,19 @@ pub(super) struct Body {
     pub(super) early: Option<Box<Answer>>,
     /// Which command it belongs to.
     pub(super) whose: Whose,
+}
+
+/// An APPEND that is called off by a message of no octets (RFC 3502 §6.3.11).
+#[derive(Debug)]
+pub(super) struct CallOff {
+    /// What the client is told once the server has given it up.
+    pub(super) answer: Answer,
+    /// How the refused line ended: what of it the client still sends.
+    pub(super) tail: Tail,
+    /// Sizes of the messages before the refused one.
+    pub(super) stored: Vec<u64>,
+    /// The server asked for the message of no octets, and the command's end was sent.
+    pub(super) ended: bool,
 }
 
 /// Which command a message literal belongs to.
@@ -228,6 +247,8 @@ pub(super) struct Pending {
     pub(super) barrier: bool,
     /// All of it has been sent.
     pub(super) complete: bool,
+    /// Its tag counts behind those of all that were outstanding when it went up; see [`Tag::counts_behind`].
+    pub(super) rising: bool,
     /// Sizes of the messages it carried.
     pub(super) stored: Vec<u64>,
 }
@@ -235,7 +256,7 @@ pub(super) struct Pending {
 impl Pending {
     /// A command that has just gone up, or begun to.
     pub(super) fn new(tag: Tag, id: CommandId, begun: Instant, kind: Kind) -> Self {
-        Self { tag, id, begun, kind, barrier: false, complete: false, stored: Vec::new() }
+        Self { tag, id, begun, kind, barrier: false, complete: false, rising: false, stored: Vec::new() }
     }
 }
 
@@ -247,7 +268,7 @@ pub(super) enum Kind {
     /// OK authenticates.
     Authenticate { user: Option<String>, mechanism: Cow<'static, str> },
     /// OK selects, anything else leaves nothing selected (RFC 9051 §6.3.2).
-    Select { mailbox: String },
+    Select { mailbox: Arc<str> },
     /// OK leaves the mailbox.
     Leave,
     /// OK after `* BYE` ends the session.
@@ -255,7 +276,7 @@ pub(super) enum Kind {
     /// Its untagged answers carry messages.
     Fetch,
     /// APPEND, REPLACE.
-    Append { mailbox: Option<String> },
+    Append { mailbox: Option<Arc<str>> },
     /// ENABLE: OK makes names UTF-8 if the server has said that it enabled that.
     Enable { utf8: bool },
     /// SEARCH whose result replaces `$`.

@@ -10,11 +10,11 @@
 use std::ops::Range;
 
 use super::grammar;
-use super::lexer::is_name_octet;
+use super::lexer::{is_name_octet, is_tag_octet};
 use super::mailbox::Names;
 use super::reader::{Facts, Fault, Reader};
 use super::spec::Spec;
-use super::tag::{Tag, is_tag_octet};
+use super::tag::Tag;
 use crate::wire::{Effect, Operation};
 
 /// A complete command.
@@ -38,6 +38,8 @@ pub struct Command {
     pub secrets: Vec<Range<usize>>,
     /// Capabilities that the command and its arguments need: of each group one must be offered.
     pub needs: Vec<&'static [&'static str]>,
+    /// Messages that begin in it (APPEND, REPLACE); more may follow the octets of the last.
+    pub messages: u32,
     /// Facts that only some commands have.
     pub details: Details,
 }
@@ -47,6 +49,12 @@ impl Command {
     #[must_use]
     pub fn verb(&self) -> &'static str {
         self.name.strip_prefix("UID ").unwrap_or(self.name)
+    }
+
+    /// Whether it is one line without a secret that may go up octet for octet, and beside other commands.
+    #[must_use]
+    pub fn may_pass(&self) -> bool {
+        self.literals.is_empty() && self.secrets.is_empty() && !self.spec.secret && !self.spec.barrier
     }
 }
 
@@ -268,6 +276,8 @@ pub struct Between {
     pub needs: Vec<&'static [&'static str]>,
     /// As [`Command::secrets`].
     pub secrets: Vec<Range<usize>>,
+    /// Further messages that begin here.
+    pub messages: u32,
 }
 
 /// Reads one command, its mailbox names in modified UTF-7.
@@ -309,8 +319,8 @@ pub fn parse_with(input: &[u8], names: Names) -> Result<Command, Stop> {
 pub fn parse_append_more(input: &[u8], enclosure: Enclosure) -> Result<AppendMore, Stop> {
     let mut reader = Reader::new(input, Names::ModifiedUtf7);
     let read = grammar::append_more(&mut reader, enclosure);
-    let Facts { mailboxes, needs, secrets, .. } = reader.facts;
-    let between = Between { mailboxes, needs, secrets };
+    let Facts { mailboxes, needs, secrets, messages, .. } = reader.facts;
+    let between = Between { mailboxes, needs, secrets, messages };
     match read {
         Ok(()) => Ok(AppendMore::End(between)),
         Err(Fault::Message(message)) => Ok(AppendMore::Message(*message, between)),
@@ -320,15 +330,15 @@ pub fn parse_append_more(input: &[u8], enclosure: Enclosure) -> Result<AppendMor
 
 fn read_tag(reader: &mut Reader<'_>) -> Result<Tag, Fault> {
     let octets = reader.take_while(is_tag_octet);
-    let fault = reader.fault();
+    let end = reader.at();
     reader.space()?;
-    Tag::new(octets).ok_or(fault)
+    Tag::new(octets).ok_or_else(|| reader.fault_at(end))
 }
 
 fn read_name(reader: &mut Reader<'_>, input: &[u8]) -> Result<&'static Spec, Fault> {
     let start = reader.at();
     let first = reader.name()?;
-    if first == "UID" {
+    if first.eq_ignore_ascii_case(b"UID") {
         reader.space()?;
         reader.name()?;
     }
@@ -354,6 +364,7 @@ fn assemble(reader: Reader<'_>, tag: Tag, spec: &'static Spec) -> Command {
         literals: facts.literals,
         secrets: facts.secrets,
         needs: facts.needs,
+        messages: facts.messages,
         details: facts.details,
     }
 }
