@@ -38,7 +38,7 @@ use crate::wire::{Protocol, Side};
 /// Octets queued for a side, the cost of their runs included, at which the other side is no longer read.
 const HIGH_WATER: usize = 128 << 10;
 /// Runs of octets in one vectored write.
-const SLICES: usize = 16;
+const SLICES: usize = 64;
 /// A read up to this size is copied out, so that the large buffer stays with the worker; what a
 /// session keeps alive is therefore at most twice what it has queued.
 const SMALL: usize = CHUNK / 2;
