@@ -30,7 +30,7 @@ fn events(of: Vec<Observation>) -> Vec<Event> {
 fn begun(id: u32, command: &str) -> Observation {
     Observation::CommandBegun {
         id: CommandId(id),
-        tag: Some("a".to_owned()),
+        tag: Some("a".into()),
         command: Cow::Owned(command.to_owned()),
         operation: Operation::Download,
         effect: Effect::Read,

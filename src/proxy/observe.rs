@@ -8,6 +8,7 @@ use std::time::Duration;
 use crate::fault::Fault;
 use crate::per_session::PerSession;
 use crate::session::{Answered, CommandId, Event, Observation};
+use crate::wire::ShortText;
 use crate::witness::{SessionInfo, Witness};
 
 /// Logs what sessions report, with `tracing`.
@@ -89,6 +90,7 @@ impl Summary {
             self.commands += 1;
             if debug {
                 let (operation, effect) = (operation.as_label(), effect.as_label());
+                let tag = tag.as_ref().map(ShortText::as_str);
                 tracing::debug!(session, command_id = id.0, tag, %command, operation, effect, "command begun");
                 self.open.insert(*id, command.to_string());
             }
@@ -101,7 +103,7 @@ impl Summary {
                     command_id = id.0,
                     command = self.open.remove(id),
                     result = completion.as_label(),
-                    code,
+                    code = code.as_ref().map(ShortText::as_str),
                     by = by.as_label(),
                     latency_us = u64::try_from(latency.as_micros()).unwrap_or(u64::MAX),
                     "command completed"

@@ -188,7 +188,8 @@ impl Talk {
                 Observation::CommandBegun { id, tag, command, operation, message, .. } => {
                     let running = self.running.entry(*id).or_default();
                     running.name = tag.as_ref().map_or_else(|| command.to_string(), |tag| format!("{tag} {command}"));
-                    running.deletes = message.as_ref().filter(|_| *operation == Operation::Delete).map(phrase::message);
+                    running.deletes =
+                        message.as_deref().filter(|_| *operation == Operation::Delete).map(phrase::message);
                 }
                 Observation::Said(said) => {
                     if let Some(id) = said.id.or_else(|| self.only_running()).filter(|_| is_answer(said.by)) {

@@ -42,7 +42,7 @@ fn said(by: Speaker, id: Option<u32>, text: &str) -> Observation {
 }
 
 fn begun(id: u32, tag: &str, command: &'static str, operation: Operation, effect: Effect) -> Observation {
-    let (tag, command) = (Some(tag.to_owned()), Cow::Borrowed(command));
+    let (tag, command) = (Some(tag.into()), Cow::Borrowed(command));
     Observation::CommandBegun {
         id: CommandId(id),
         tag,
@@ -66,7 +66,7 @@ fn batches() -> Vec<Vec<Event>> {
 
 /// Its first half.
 fn first_batches() -> Vec<Vec<Event>> {
-    let mailbox = Some("INBOX".to_owned());
+    let mailbox = Some("INBOX".into());
     let whole = MessageRef { number: Some(7), uid: Some(12), mailbox, ..MessageRef::default() };
     vec![
         vec![event(900, said(Speaker::Upstream, None, "* OK ready")), event(900, Observation::Greeted)],
@@ -227,7 +227,7 @@ fn prints_a_conversation_on_a_narrow_terminal() {
 
 #[test]
 fn says_which_message_is_marked_for_deletion() {
-    let message = MessageRef { number: Some(3), unique_id: Some("def".to_owned()), ..MessageRef::default() };
+    let message = Box::new(MessageRef { number: Some(3), unique_id: Some("def".to_owned()), ..MessageRef::default() });
     let deletion = |completion| {
         let (id, tag, command, mailboxes) = (CommandId(1), None, "DELE".into(), Vec::new());
         let (operation, effect, message) = (Operation::Delete, Effect::Destroy, Some(message.clone()));

@@ -75,7 +75,7 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            inbox: 64 << 10,
+            inbox: 128 << 10,
             command_line_before_login: 8 << 10,
             command_line: 64 << 10,
             literal_before_login: 8 << 10,

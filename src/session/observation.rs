@@ -4,12 +4,13 @@
 //! and nothing in them can hold a secret: text is masked before it is put in.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use crate::label::labelled;
-use crate::wire::{Effect, Operation, Side};
+use crate::wire::{Effect, Operation, ShortText, Side};
 
 /// An observation and when it was made.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -51,7 +52,7 @@ pub enum Observation {
         id: CommandId,
         /// The client's tag (IMAP only).
         #[serde(default, skip_serializing_if = "Option::is_none")]
-        tag: Option<String>,
+        tag: Option<ShortText>,
         /// The exact command in upper case, `UID` included (`UID FETCH`); `unknown` if not known.
         command: Cow<'static, str>,
         /// What it is for.
@@ -63,7 +64,7 @@ pub enum Observation {
         mailboxes: Vec<String>,
         /// The message it names, with its unique-id if a UIDL of this session told it; POP3 only.
         #[serde(default, skip_serializing_if = "Option::is_none")]
-        message: Option<MessageRef>,
+        message: Option<Box<MessageRef>>,
     },
     /// A command was answered.
     CommandCompleted {
@@ -73,7 +74,7 @@ pub enum Observation {
         completion: Completion,
         /// The response code or extended response code, without brackets and arguments (`NOPERM`).
         #[serde(default, skip_serializing_if = "Option::is_none")]
-        code: Option<String>,
+        code: Option<ShortText>,
         /// Who answered.
         by: Answered,
         /// Microseconds from the command's end (or a message's announcement) to its answer.
@@ -127,7 +128,7 @@ pub enum Observation {
     Vanished {
         /// The mailbox.
         #[serde(default, skip_serializing_if = "Option::is_none")]
-        mailbox: Option<String>,
+        mailbox: Option<Arc<str>>,
         /// Its UIDVALIDITY.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         uid_validity: Option<u32>,
@@ -279,7 +280,7 @@ pub struct MessageRef {
     pub unique_id: Option<String>,
     /// The mailbox it is in.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub mailbox: Option<String>,
+    pub mailbox: Option<Arc<str>>,
 }
 
 labelled! {
@@ -311,7 +312,8 @@ labelled! {
         Greeting = "greeting",
         /// A command or answer was refused, replaced or made by the proxy.
         Policy = "policy",
-        /// A command that the proxy serves itself, or one that was malformed.
+        /// A command that the proxy serves itself, one that was malformed, or the rest of one that the server
+        /// refused before its end.
         Local = "local",
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::fmt;
 use std::io::IoSlice;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::{Buf, Bytes};
 
@@ -20,6 +20,8 @@ pub struct Outbox {
     start_deflate: Option<Side>,
     close: Option<CloseReason>,
     started: Instant,
+    /// The last time that was asked for, and its distance from the start: most facts of a call share it.
+    clock: (Instant, Duration),
 }
 
 /// What a run takes beside its octets: its record, and the smallest buffer with its reference count.
@@ -27,8 +29,43 @@ const RUN: usize = 256;
 
 #[derive(Default)]
 struct Queue {
-    runs: VecDeque<Bytes>,
+    /// The first run: mostly the only one, so that it needs no queue. Empty only if nothing is queued.
+    first: Bytes,
+    more: VecDeque<Bytes>,
     octets: usize,
+}
+
+impl Queue {
+    fn push(&mut self, octets: Bytes) {
+        self.octets += octets.len();
+        if self.first.is_empty() {
+            self.first = octets;
+        } else {
+            self.more.push_back(octets);
+        }
+    }
+
+    fn len(&self) -> usize {
+        self.more.len() + usize::from(!self.first.is_empty())
+    }
+
+    fn runs(&self) -> impl Iterator<Item = &Bytes> {
+        Some(&self.first).into_iter().filter(|first| !first.is_empty()).chain(&self.more)
+    }
+
+    fn drop_front(&mut self, mut count: usize) {
+        self.octets = self.octets.saturating_sub(count);
+        while count >= self.first.len() {
+            count -= self.first.len();
+            let Some(next) = self.more.pop_front() else {
+                // an idle session holds no buffers
+                *self = Self::default();
+                return;
+            };
+            self.first = next;
+        }
+        self.first.advance(count);
+    }
 }
 
 impl fmt::Debug for Queue {
@@ -43,7 +80,8 @@ impl Outbox {
     #[must_use]
     pub fn new(started: Instant) -> Self {
         let (client, upstream) = Default::default();
-        Self { client, upstream, events: Vec::new(), start_tls: None, start_deflate: None, close: None, started }
+        let (events, clock) = (Vec::new(), (started, Duration::ZERO));
+        Self { client, upstream, events, start_tls: None, start_deflate: None, close: None, started, clock }
     }
 
     // ---- the session's side
@@ -52,15 +90,16 @@ impl Outbox {
     pub fn send(&mut self, to: Side, octets: impl Into<Bytes>) {
         let octets = octets.into();
         if !octets.is_empty() {
-            let queue = self.queue_mut(to);
-            queue.octets += octets.len();
-            queue.runs.push_back(octets);
+            self.queue_mut(to).push(octets);
         }
     }
 
     /// Reports a fact.
     pub fn observe(&mut self, now: Instant, what: Observation) {
-        self.events.push(Event { at: now.saturating_duration_since(self.started), what });
+        if self.clock.0 != now {
+            self.clock = (now, now.saturating_duration_since(self.started));
+        }
+        self.events.push(Event { at: self.clock.1, what });
     }
 
     /// Asks for TLS on `side` as soon as what is queued for it is flushed.
@@ -102,13 +141,13 @@ impl Outbox {
     #[must_use]
     pub fn held(&self, to: Side) -> usize {
         let queue = self.queue(to);
-        queue.octets + queue.runs.len() * RUN
+        queue.octets + queue.len() * RUN
     }
 
     /// Fills `slices` with what is queued for one side, for a vectored write; says how many.
     pub fn slices<'a>(&'a self, to: Side, slices: &mut [IoSlice<'a>]) -> usize {
         let mut filled = 0;
-        for (slot, run) in slices.iter_mut().zip(&self.queue(to).runs) {
+        for (slot, run) in slices.iter_mut().zip(self.queue(to).runs()) {
             *slot = IoSlice::new(run);
             filled += 1;
         }
@@ -116,33 +155,28 @@ impl Outbox {
     }
 
     /// Drops `count` octets that were written to one side.
-    pub fn written(&mut self, to: Side, mut count: usize) {
-        let queue = self.queue_mut(to);
-        queue.octets = queue.octets.saturating_sub(count);
-        while count > 0 {
-            let Some(run) = queue.runs.front_mut() else { break };
-            if run.len() > count {
-                run.advance(count);
-                break;
-            }
-            count -= run.len();
-            queue.runs.pop_front();
-        }
-        if queue.runs.is_empty() {
-            // an idle session holds no buffers
-            queue.runs = VecDeque::new();
-        }
+    pub fn written(&mut self, to: Side, count: usize) {
+        self.queue_mut(to).drop_front(count);
     }
 
     /// Takes all that is queued for one side as one run (tests, tools).
     pub fn take(&mut self, to: Side) -> Vec<u8> {
         let queue = std::mem::take(self.queue_mut(to));
-        queue.runs.iter().flat_map(|run| run.iter().copied()).collect()
+        queue.runs().flat_map(|run| run.iter().copied()).collect()
     }
 
     /// Takes the facts reported since the last call.
     pub fn take_events(&mut self) -> Vec<Event> {
         std::mem::take(&mut self.events)
+    }
+
+    /// Lends an empty list with room for facts, so that none has to be made for each read; it comes back from
+    /// [`take_events`](Self::take_events). A session that is not at work holds none.
+    pub fn lend_events(&mut self, room: Vec<Event>) {
+        debug_assert!(room.is_empty(), "facts are reported once");
+        if self.events.is_empty() {
+            self.events = room;
+        }
     }
 
     /// The side on which TLS is to be started, taken once its queue is flushed.

@@ -8,10 +8,12 @@ pub mod imap;
 mod operation;
 pub mod pop3;
 pub mod sasl;
+mod short;
 
 use serde::{Deserialize, Serialize};
 
 pub use operation::{Effect, Operation};
+pub use short::ShortText;
 
 /// One of the two peers of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]

@@ -1,6 +1,7 @@
 //! Message literals on their way up: announced, streamed, followed by the rest of the command
 //! (RFC 9051 §6.3.12, RFC 3502, RFC 4469). Their octets are counted and handed on, not looked at.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::{Bytes, BytesMut};
@@ -8,10 +9,12 @@ use bytes::{Bytes, BytesMut};
 use super::phase::{Answer, Body, Phase, Whose};
 use super::server::Fate;
 use super::status::code_numbers;
-use super::{Imap, Stray, wipe};
-use crate::session::{CommandId, MessageRef, Observation, Outbox, Speaker, ViolationKind};
+use super::{Imap, Stray, send, wipe};
+use crate::session::{Alteration, CommandId, MessageRef, Observation, Outbox, Speaker, ViolationKind};
 use crate::wire::Side;
 use crate::wire::imap::{Announcement, Stop, Tail, parse_append_more};
+
+const LINE_END: &[u8] = b"\r\n";
 
 impl Imap {
     /// The server takes the message: let its octets through, and tell a client that waits.
@@ -108,8 +111,12 @@ impl Imap {
         now: Instant,
         out: &mut Outbox,
     ) {
+        if line != LINE_END {
+            let change = (line.len() as u64, LINE_END.len() as u64);
+            send::altered(Side::Upstream, Alteration::Local, change, now, out);
+        }
         wipe(&mut line);
-        out.send(Side::Upstream, Bytes::from_static(b"\r\n"));
+        out.send(Side::Upstream, Bytes::from_static(LINE_END));
         self.stray = Some(Stray::EmptyLine);
         self.pending.pop_back();
         if let Some(answer) = body.early {
@@ -155,7 +162,7 @@ impl Imap {
     pub(super) fn report_stored(
         id: CommandId,
         stored: &[u64],
-        mailbox: Option<&str>,
+        mailbox: Option<&Arc<str>>,
         code: Option<&[u8]>,
         now: Instant,
         out: &mut Outbox,
@@ -166,8 +173,7 @@ impl Imap {
             _ => (None, None),
         };
         for octets in stored {
-            let message =
-                MessageRef { uid, uid_validity, mailbox: mailbox.map(str::to_owned), ..MessageRef::default() };
+            let message = MessageRef { uid, uid_validity, mailbox: mailbox.cloned(), ..MessageRef::default() };
             out.observe(now, Observation::Stored { id, octets: *octets, message });
         }
     }

@@ -6,14 +6,29 @@ use std::time::Instant;
 use bytes::{Buf, BytesMut};
 
 use super::compress::could_compress;
+use super::judge::Refusal;
 use super::phase::{Answer, Body, Discard, Idle, Phase, Turn, Whose};
 use super::{Assembly, Imap, Step, Stray, bare_answer, wipe, wipe_front};
 use crate::session::{Alteration, CloseReason, CommandId, Observation, Outbox, Speaker, ViolationKind};
 use crate::wire::Side;
-use crate::wire::imap::{Announcement, Enclosure, Malformed, Piece, Reason, Stop, Tail, parse_with};
+use crate::wire::imap::{
+    Announcement, Command, Enclosure, Malformed, Piece, Reason, Repeatable, Stop, Tail, parse_with,
+};
 
 /// Literals one command may have; each makes the command be read again from its start.
 const MOST_LITERALS: usize = 64;
+
+/// What is known of a line of the client before it is taken out of the inbox.
+enum Line {
+    /// A command that passes; its octets stay where they are until the run goes up.
+    Passed { len: usize },
+    /// A command that was judged and refused.
+    Refused(Box<(CommandId, Command, Refusal)>),
+    /// It was read, and is no command that passes as it came.
+    Read(Box<Result<Command, Stop>>),
+    /// Nothing yet.
+    Unread,
+}
 
 impl Imap {
     /// Does the next thing that the client's octets, or those waiting for their turn, allow.
@@ -50,8 +65,65 @@ impl Imap {
         }
     }
 
+    /// Commands that may pass as they came go up in one run; what is anything else is taken out and dealt with.
     fn read_piece(&mut self, inbox: &mut BytesMut, now: Instant, out: &mut Outbox) -> Step {
-        let Some(piece) = self.commands.next(inbox, self.line_limit()) else { return Step::Stalled };
+        let (limit, mut run) = (self.line_limit(), 0);
+        loop {
+            let rest = inbox.get(run..).unwrap_or_default();
+            let piece = self.commands.next(rest, limit);
+            let line = piece.map(|piece| self.pass_command(piece, rest, now, out));
+            if let Some(Line::Passed { len }) = line {
+                run += len;
+                continue;
+            }
+            if run > 0 {
+                out.send(Side::Upstream, inbox.split_to(run).freeze());
+            }
+            return match (piece, line) {
+                (Some(piece), Some(line)) => self.take_out(piece, line, inbox, now, out),
+                _ if run > 0 => Step::Advanced,
+                _ => Step::Stalled,
+            };
+        }
+    }
+
+    /// Lets a line pass that is a whole command and nothing special, if it may and nothing is in its way.
+    fn pass_command(&mut self, piece: Piece, rest: &[u8], now: Instant, out: &mut Outbox) -> Line {
+        let (Piece::Line { len, tail: Tail::Plain, .. }, Phase::Command) = (piece, &self.phase) else {
+            return Line::Unread;
+        };
+        if !self.assembly.octets.is_empty() || self.stray.is_some() {
+            return Line::Unread;
+        }
+        let line = rest.get(..len).unwrap_or_default();
+        if let Some(mut before) = self.repeatable.take()
+            && let Some(command) = before.read(line)
+            && !self.is_blocked(&command.tag)
+        {
+            let judged = self.pass_judged(command, line, now, out);
+            let passed = judged.map_err(|(id, refusal)| (id, command.clone(), refusal));
+            self.repeatable = Some(before);
+            return passed.map_or_else(|refused| Line::Refused(Box::new(refused)), |()| Line::Passed { len });
+        }
+        let command = match parse_with(line, self.names) {
+            Ok(command) if command.may_pass() && !self.is_blocked(&command.tag) => command,
+            read => return Line::Read(Box::new(read)),
+        };
+        match self.pass_judged(&command, line, now, out) {
+            Ok(()) => {
+                // it may be the first of many
+                let is_pipelined = rest.len() > len;
+                self.repeatable = if is_pipelined { Repeatable::new(command, line).map(Box::new) } else { None };
+                Line::Passed { len }
+            }
+            Err((id, refusal)) => Line::Refused(Box::new((id, command, refusal))),
+        }
+    }
+
+    /// Takes a piece out of the inbox and deals with it.
+    fn take_out(&mut self, piece: Piece, line: Line, inbox: &mut BytesMut, now: Instant, out: &mut Outbox) -> Step {
+        // what it is may change how others are to be read
+        self.repeatable = None;
         match (piece, &self.phase) {
             (Piece::Octets { len, last }, Phase::Body(_)) => self.pass_message(inbox, len, last, out),
             (Piece::Octets { len, last }, Phase::Literal) => self.keep_literal(inbox, len, last),
@@ -74,8 +146,16 @@ impl Imap {
                 self.overlong_tail(part, now, out);
             }
             (Piece::Line { len, tail, .. }, _) => {
-                let line = inbox.split_to(len);
-                self.command_line(line, tail, !inbox.is_empty(), now, out);
+                let octets = inbox.split_to(len);
+                let early = !inbox.is_empty();
+                match line {
+                    Line::Refused(refused) => {
+                        let (id, command, refusal) = *refused;
+                        self.refuse_command(id, &command, refusal, octets, now, out);
+                    }
+                    Line::Read(read) => self.command_line(octets, Some(*read), tail, early, now, out),
+                    Line::Passed { .. } | Line::Unread => self.command_line(octets, None, tail, early, now, out),
+                }
             }
             (Piece::Part { len } | Piece::Octets { len, .. }, _) => {
                 let part = inbox.split_to(len);
@@ -106,7 +186,15 @@ impl Imap {
     }
 
     /// A line of a command: the whole of it, or what stands before, between or behind its literals.
-    fn command_line(&mut self, line: BytesMut, tail: Tail, early: bool, now: Instant, out: &mut Outbox) {
+    fn command_line(
+        &mut self,
+        line: BytesMut,
+        read: Option<Result<Command, Stop>>,
+        tail: Tail,
+        early: bool,
+        now: Instant,
+        out: &mut Outbox,
+    ) {
         if self.is_stray(&line) {
             out.observe(now, padding(line.len() as u64));
             return;
@@ -115,7 +203,7 @@ impl Imap {
         if self.assembly.text > self.line_limit() || self.assembly.literals > MOST_LITERALS {
             return self.refuse_excess(octets, tail, early, now, out);
         }
-        match parse_with(&octets, self.names) {
+        match read.unwrap_or_else(|| parse_with(&octets, self.names)) {
             Ok(command) => {
                 self.assembly = Assembly::default();
                 self.take_command(command, octets, now, out);

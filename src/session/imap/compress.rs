@@ -6,7 +6,6 @@
 //! the switch (RFC 4978 §3). Offered after login only, as servers do: who is not known yet shall not
 //! take the memory, and no password is compressed beside what an attacker chose.
 
-use std::borrow::Cow;
 use std::time::Instant;
 
 use super::phase::{Completing, Kind, Layer, Pending, Phase, Prepared, Runs, Then};
@@ -15,8 +14,8 @@ use super::{Assembly, Imap};
 use crate::policy::Policy;
 use crate::session::compression::Place;
 use crate::session::{Answered, CommandId, Completion, Observation, Outbox, Speaker};
-use crate::wire::Side;
 use crate::wire::imap::{Command, Framer, StatusLine, StatusWord};
+use crate::wire::{ShortText, Side};
 
 /// Where compression stands.
 #[derive(Debug, Default)]
@@ -54,7 +53,7 @@ impl Imap {
         let word = if completion == Completion::Ok { "OK" } else { "NO" };
         let shown = code.map_or_else(String::new, |code| format!("[{code}] "));
         let mut answer = super::bare_answer(format!("{} {word} {shown}{sentence}\r\n", command.tag));
-        let code = code.map(Cow::Borrowed);
+        let code = code.map(ShortText::from);
         answer.completes = Some((id, Completing { completion, code, by: Answered::Proxy, begun: now }));
         if completion == Completion::Ok {
             answer.starts = Some(Layer::Deflate);
@@ -80,6 +79,11 @@ impl Imap {
     pub(super) fn note_login(&mut self, at: usize, word: StatusWord) {
         let login = |pending: &Pending| matches!(pending.kind, Kind::Authenticate { .. });
         self.deflate.login_accepted = word == StatusWord::Ok && self.pending.get(at).is_some_and(login);
+    }
+
+    /// A tagged answer begins that is not to a login.
+    pub(super) fn deflate_not_yet(&mut self) {
+        self.deflate.login_accepted = false;
     }
 
     /// A capability list of the server was read. One of before the login may be another (RFC 9051 §6.2.2).

@@ -79,6 +79,13 @@ impl Imap {
         now: Instant,
         out: &mut Outbox,
     ) -> Fate {
+        if let Some((Tail::Plain, false)) = end
+            && !matches!(self.phase, Phase::Detach(_))
+            && self.whole_data(line, kind, now, out)
+        {
+            self.say(Speaker::Upstream, None, line, now, out);
+            return Fate::Pass;
+        }
         let mut data = Data { fetch: None, urls: None, drop: false, behind: Behind::Text, untold: 0, closed: false };
         let mut from = 0;
         match kind {
@@ -109,6 +116,19 @@ impl Imap {
             Some((tail, broken)) => self.data_segment(line, from, tail, broken, now, out),
             None => self.data_part_from(line, from, now, out),
         }
+    }
+
+    /// Untagged data that is one line without a literal: most of what servers say. Learns from it, unless it
+    /// must be looked at more closely.
+    fn whole_data(&mut self, line: &[u8], kind: DataKind, now: Instant, out: &mut Outbox) -> bool {
+        match kind {
+            DataKind::Capability { .. } | DataKind::Fetch { .. } | DataKind::UrlFetch { .. } => return false,
+            DataKind::Expunge { number } => self.expunged(number, now, out),
+            DataKind::Vanished { set } => self.vanished(line.get(set..).unwrap_or_default(), now, out),
+            DataKind::Enabled => self.enabled(line),
+            DataKind::Size | DataKind::Other => {}
+        }
+        true
     }
 
     pub(super) fn data_line(&mut self, line: &[u8], tail: Tail, broken: bool, now: Instant, out: &mut Outbox) -> Fate {

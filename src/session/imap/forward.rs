@@ -1,5 +1,6 @@
 //! The form in which an allowed command goes up: as it came, but for the few changes that need no rule.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::BytesMut;
@@ -145,7 +146,7 @@ impl Imap {
         let id = self.next_id();
         self.report_raw(id, malformed, now, out);
         self.forget_unanswered(now, out);
-        self.pending.push_back(Pending { complete: true, ..Pending::new(tag, id, now, Kind::Raw) });
+        self.stand(Pending { complete: true, ..Pending::new(tag, id, now, Kind::Raw) });
         Some(id)
     }
 
@@ -223,13 +224,19 @@ fn named_by(command: &Command, response: &[u8]) -> Option<String> {
     }
 }
 
-fn kind_of(command: &Command) -> Kind {
+/// The first mailbox that a command names.
+pub(super) fn named(command: &Command) -> Option<Arc<str>> {
+    command.mailboxes.first().map(|name| name.as_str().into())
+}
+
+/// What the answer to a command changes.
+pub(super) fn kind_of(command: &Command) -> Kind {
     match &command.details {
         Details::Login { user } => Kind::Authenticate { user: Some(user.clone()), mechanism: "LOGIN".into() },
         Details::Authenticate { mechanism, .. } => {
             Kind::Authenticate { user: None, mechanism: mechanism.clone().into() }
         }
-        Details::Select { .. } => Kind::Select { mailbox: command.mailboxes.first().cloned().unwrap_or_default() },
+        Details::Select { .. } => Kind::Select { mailbox: named(command).unwrap_or_default() },
         // the server's own words say what was enabled, not the client's
         Details::Enable { .. } => Kind::Enable { utf8: false },
         Details::Search { saves: true } => Kind::Save,

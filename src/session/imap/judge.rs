@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use bytes::BytesMut;
 
+use super::forward::named;
 use super::phase::{Answer, Body, Completing, Kind, Phase, Prepared, Runs, Then, Whose};
 use super::send;
 use super::{Imap, OWN, wipe};
@@ -15,13 +16,13 @@ use crate::session::{
 };
 use crate::wire::imap::{Allowed, Command, Details, Head, Spec, Tag, Tail};
 use crate::wire::sasl::{SaslLine, binds_channel, read_response};
-use crate::wire::{Effect, Operation, Protocol, Side};
+use crate::wire::{Effect, Operation, Protocol, ShortText, Side};
 
 /// Why a command is answered by the proxy.
 #[derive(Debug)]
 pub(super) struct Refusal {
     word: &'static str,
-    code: Option<Cow<'static, str>>,
+    code: Option<ShortText>,
     sentence: String,
     by: Answered,
 }
@@ -85,17 +86,11 @@ impl Refusal {
 
 impl Imap {
     /// A complete command: judge it, then send it up, answer it, or serve it here.
-    pub(super) fn take_command(&mut self, command: Command, mut octets: BytesMut, now: Instant, out: &mut Outbox) {
+    pub(super) fn take_command(&mut self, command: Command, octets: BytesMut, now: Instant, out: &mut Outbox) {
         let id = self.next_id();
         Self::report_begun(id, &command, now, out);
         match self.judge(id, &command, &octets, now, out) {
-            Err(refusal) => {
-                self.say_command(id, &command, &octets, false, now, out);
-                wipe(&mut octets);
-                // the server still has the result before it, the client believes that there is none
-                self.stale_result |= command.details == Details::Search { saves: true };
-                self.refuse_judged(&command, refusal.answer(command.tag.as_str(), id, now), now, out);
-            }
+            Err(refusal) => self.refuse_command(id, &command, refusal, octets, now, out),
             Ok(permit) => {
                 if command.name == "STARTTLS" {
                     self.say_command(id, &command, &octets, false, now, out);
@@ -108,6 +103,39 @@ impl Imap {
                 self.send_command(id, command, octets, permit, now, out);
             }
         }
+    }
+
+    /// A command that may not go up: none of its octets does, and the proxy answers it.
+    pub(super) fn refuse_command(
+        &mut self,
+        id: CommandId,
+        command: &Command,
+        refusal: Refusal,
+        mut octets: BytesMut,
+        now: Instant,
+        out: &mut Outbox,
+    ) {
+        self.say_command(id, command, &octets, false, now, out);
+        wipe(&mut octets);
+        // the server still has the result before it, the client believes that there is none
+        self.stale_result |= command.details == Details::Search { saves: true };
+        self.refuse_judged(command, refusal.answer(command.tag.as_str(), id, now), now, out);
+    }
+
+    /// Judges a command that may pass as it came, among others; it is outstanding then. `line` is all of it.
+    pub(super) fn pass_judged(
+        &mut self,
+        command: &Command,
+        line: &[u8],
+        now: Instant,
+        out: &mut Outbox,
+    ) -> Result<(), (CommandId, Refusal)> {
+        let id = self.next_id();
+        Self::report_begun(id, command, now, out);
+        let permit = self.judge(id, command, line, now, out).map_err(|refusal| (id, refusal))?;
+        self.say_command(id, command, line, true, now, out);
+        self.stand_whole(command, id, now, permit);
+        Ok(())
     }
 
     /// The head of an APPEND or REPLACE whose message is announced.
@@ -130,7 +158,8 @@ impl Imap {
                 self.refuse(answer, tail, early, now, out);
             }
             Ok(permit) => {
-                let encoded = send::encode(octets, &command.literals, Some(&message.announced), false);
+                let hide = !command.secrets.is_empty();
+                let encoded = send::encode(octets, &command.literals, Some(&message.announced), hide);
                 if let Some(change) = encoded.altered {
                     send::altered(Side::Upstream, Alteration::LiteralForm, change, now, out);
                 }
@@ -139,7 +168,7 @@ impl Imap {
                     Body::announced(&message.announced, message.enclosure, several, Whose::Open(command.spec));
                 body.nth = command.messages;
                 let runs = Runs { left: encoded.left, then: Then::Body(body) };
-                let kind = Kind::Append { mailbox: command.mailboxes.first().cloned() };
+                let kind = Kind::Append { mailbox: named(&command) };
                 // while its literal is open nothing else is sent anyway
                 let prepared = Prepared { tag: command.tag, id, begun: now, kind, barrier: false, runs };
                 self.launch(Box::new(prepared), permit, out);
@@ -152,7 +181,7 @@ impl Imap {
             now,
             Observation::CommandBegun {
                 id,
-                tag: Some(command.tag.as_str().to_owned()),
+                tag: Some(command.tag.text().clone()),
                 command: Cow::Borrowed(command.name),
                 operation: command.operation,
                 effect: command.effect,
@@ -205,15 +234,17 @@ impl Imap {
                 by: Answered::Policy,
             });
         }
+        let named;
         let user = match &command.details {
-            Details::Login { user } => Some(user.clone()),
+            Details::Login { user } => Some(user.as_str()),
             Details::Authenticate { mechanism, initial_response: Some(range) } => {
                 let response = octets.get(range.clone()).unwrap_or_default();
-                self.judge_response(mechanism, 0, response, now, out)?
+                named = self.judge_response(mechanism, 0, response, now, out)?;
+                named.as_deref()
             }
-            _ => self.user.clone(),
+            _ => self.user.as_deref(),
         };
-        self.ask_policy(id, command, user.as_deref(), now, out)
+        self.ask_policy(id, command, user, now, out)
     }
 
     /// Who a response of an authentication exchange names; refused if it asks for what cannot be had here.
@@ -241,7 +272,7 @@ impl Imap {
 
     /// The tag could be one of the proxy's own commands.
     pub(super) fn is_own_tag(&self, tag: &Tag) -> bool {
-        tag.as_str().starts_with(OWN) && tag.as_str().starts_with(&self.own_prefix())
+        tag.as_bytes().starts_with(OWN.as_bytes()) && tag.as_bytes().starts_with(self.own_prefix().as_bytes())
     }
 
     fn is_allowed_now(&self, allowed: Allowed) -> bool {

@@ -27,6 +27,7 @@ mod view;
 use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::fmt;
+use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::{Buf, Bytes, BytesMut};
@@ -42,7 +43,7 @@ use super::{
 };
 use crate::redact::Redacted;
 use crate::wire::Side;
-use crate::wire::imap::{Framer, Names, Tag};
+use crate::wire::imap::{Framer, Names, Repeatable, Tag};
 
 /// An IMAP session.
 #[derive(Debug)]
@@ -50,7 +51,7 @@ use crate::wire::imap::{Framer, Names, Tag};
 pub struct Imap {
     setup: Setup,
     state: State,
-    selected: Option<String>,
+    selected: Option<Arc<str>>,
     user: Option<String>,
     /// What is known of the selected mailbox's messages.
     view: View,
@@ -66,6 +67,8 @@ pub struct Imap {
     commands: Framer,
     assembly: Assembly,
     pending: VecDeque<Pending>,
+    /// The last command that passed, while more of the kind may follow.
+    repeatable: Option<Box<Repeatable>>,
 
     responses: Responses,
     /// What the proxy says to the client at the next response boundary.
@@ -149,6 +152,7 @@ impl Imap {
             commands: Framer::default(),
             assembly: Assembly::default(),
             pending: VecDeque::new(),
+            repeatable: None,
             responses: Responses::default(),
             local: VecDeque::new(),
             greeted: false,
@@ -208,6 +212,7 @@ impl Imap {
             return;
         }
         self.flush_local(out);
+        self.report_open_cut(now, out);
         if self.responses.at_boundary() && !matches!(self.phase, Phase::Switch | Phase::Opaque) && !self.bye {
             let code = match why {
                 CloseReason::ClientViolation => "",
@@ -321,6 +326,7 @@ impl Imap {
     /// still delivered, but nothing unfinished is waited for.
     fn done_with_client(&self) -> bool {
         match self.phase {
+            _ if self.responses.is_cutting() => false,
             Phase::Hold(_) | Phase::Answer(_) | Phase::Detach(_) => false,
             Phase::Command => self.pending.iter().all(|pending| matches!(pending.kind, Kind::Raw)),
             _ => true,
@@ -346,6 +352,10 @@ impl Session for Imap {
                 self.end_of_input(inboxes, now, out);
                 break;
             }
+        }
+        if self.pending.is_empty() {
+            // an idle session holds nothing that it may not need
+            self.repeatable = None;
         }
     }
 

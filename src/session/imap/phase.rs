@@ -4,6 +4,7 @@
 use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::fmt;
+use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
@@ -11,6 +12,7 @@ use bytes::Bytes;
 use super::judge::Refusal;
 use crate::redact::Redacted;
 use crate::session::{Answered, CloseReason, CommandId, Completion, Speaker, State};
+use crate::wire::ShortText;
 use crate::wire::imap::{Enclosure, Spec, Tag, Tail};
 
 /// What the octets at the start of the client's inbox are, or why they wait. At most one command is
@@ -95,7 +97,7 @@ pub(super) enum Layer {
 #[derive(Debug)]
 pub(super) struct Completing {
     pub(super) completion: Completion,
-    pub(super) code: Option<Cow<'static, str>>,
+    pub(super) code: Option<ShortText>,
     pub(super) by: Answered,
     pub(super) begun: Instant,
 }
@@ -245,6 +247,8 @@ pub(super) struct Pending {
     pub(super) barrier: bool,
     /// All of it has been sent.
     pub(super) complete: bool,
+    /// Its tag counts behind those of all that were outstanding when it went up; see [`Tag::counts_behind`].
+    pub(super) rising: bool,
     /// Sizes of the messages it carried.
     pub(super) stored: Vec<u64>,
 }
@@ -252,7 +256,7 @@ pub(super) struct Pending {
 impl Pending {
     /// A command that has just gone up, or begun to.
     pub(super) fn new(tag: Tag, id: CommandId, begun: Instant, kind: Kind) -> Self {
-        Self { tag, id, begun, kind, barrier: false, complete: false, stored: Vec::new() }
+        Self { tag, id, begun, kind, barrier: false, complete: false, rising: false, stored: Vec::new() }
     }
 }
 
@@ -264,7 +268,7 @@ pub(super) enum Kind {
     /// OK authenticates.
     Authenticate { user: Option<String>, mechanism: Cow<'static, str> },
     /// OK selects, anything else leaves nothing selected (RFC 9051 §6.3.2).
-    Select { mailbox: String },
+    Select { mailbox: Arc<str> },
     /// OK leaves the mailbox.
     Leave,
     /// OK after `* BYE` ends the session.
@@ -274,7 +278,7 @@ pub(super) enum Kind {
     /// Its untagged answers carry what URLs name.
     UrlFetch,
     /// APPEND, REPLACE.
-    Append { mailbox: Option<String> },
+    Append { mailbox: Option<Arc<str>> },
     /// ENABLE: OK makes names UTF-8 if the server has said that it enabled that.
     Enable { utf8: bool },
     /// SEARCH whose result replaces `$`.

@@ -5,13 +5,14 @@ use std::time::Instant;
 
 use bytes::{Bytes, BytesMut};
 
-use super::phase::{Answer, Body, Idle, Kind, Layer, Pending, Phase, Prepared, Runs, Then, Whose};
+use super::forward::kind_of;
+use super::phase::{Answer, Body, Completing, Idle, Kind, Layer, Pending, Phase, Prepared, Runs, Then, Whose};
 use super::view::View;
 use super::{Imap, Step, secret};
 use crate::policy::Permit;
 use crate::session::{Alteration, Answered, CommandId, Completion, Observation, Outbox, Speaker};
 use crate::wire::Side;
-use crate::wire::imap::{Announced, Enclosure, LiteralSpan};
+use crate::wire::imap::{Announced, Command, Enclosure, LiteralSpan, Tag};
 
 /// The longest literal that goes up as a quoted string; servers bound those (Cyrus: maxquoted).
 const LONGEST_QUOTED: usize = 1000;
@@ -28,11 +29,7 @@ impl Imap {
         let Phase::Hold(prepared) = &self.phase else { return Step::Stalled };
         // a continuation request must have one meaning: nothing is outstanding while a literal is open
         let alone = prepared.barrier || prepared.runs.left.len() > 1 || matches!(prepared.runs.then, Then::Body(_));
-        let blocked = self.barrier_outstanding()
-            || (alone && !self.is_all_answered())
-            || self.in_flight() >= self.setup.terms.limits.in_flight.max(1)
-            || self.pending.iter().any(|pending| pending.tag == prepared.tag);
-        if blocked {
+        if self.is_blocked(&prepared.tag) || (alone && !self.is_all_answered()) {
             return Step::Stalled;
         }
         let Phase::Hold(prepared) = std::mem::replace(&mut self.phase, Phase::Command) else { return Step::Stalled };
@@ -41,9 +38,35 @@ impl Imap {
             // what comes from now on is told of the new mailbox
             self.view = View::default();
         }
-        self.pending.push_back(Pending { barrier, ..Pending::new(tag, id, begun, kind) });
+        self.stand(Pending { barrier, ..Pending::new(tag, id, begun, kind) });
         self.next_run(runs, out);
         Step::Advanced
+    }
+
+    /// A command that goes up as it came, whole, with those around it: only what it is must be remembered. The
+    /// permit is the proof of judgement.
+    pub(super) fn stand_whole(&mut self, command: &Command, id: CommandId, now: Instant, _permit: Permit) {
+        let whole = Pending::new(command.tag.clone(), id, now, kind_of(command));
+        self.stand(Pending { complete: true, ..whole });
+    }
+
+    /// A command is outstanding from here on.
+    pub(super) fn stand(&mut self, mut pending: Pending) {
+        pending.rising = self.is_rising(&pending.tag);
+        self.pending.push_back(pending);
+    }
+
+    /// The tag counts behind all that are outstanding, as those of most clients do.
+    fn is_rising(&self, tag: &Tag) -> bool {
+        self.pending.back().is_none_or(|last| last.rising && tag.counts_behind(&last.tag))
+    }
+
+    /// No command with this tag may go up now.
+    pub(super) fn is_blocked(&self, tag: &Tag) -> bool {
+        let most = self.setup.terms.limits.in_flight.max(1);
+        self.barrier_outstanding()
+            || (self.pending.len() >= most && self.in_flight() >= most)
+            || (!self.is_rising(tag) && self.pending.iter().any(|pending| pending.tag == *tag))
     }
 
     /// Sends the next run of the open command; the phase says what is awaited then.
@@ -83,7 +106,9 @@ impl Imap {
 
     /// A command is outstanding after which nothing may be sent until it is answered.
     pub(super) fn barrier_outstanding(&self) -> bool {
-        self.pending.iter().any(|pending| pending.barrier)
+        let last = self.pending.back().is_some_and(|pending| pending.barrier);
+        debug_assert_eq!(last, self.pending.iter().any(|pending| pending.barrier), "nothing goes up behind a barrier");
+        last
     }
 
     fn in_flight(&self) -> usize {
@@ -113,8 +138,7 @@ impl Imap {
         }
         if let Some((id, completing)) = answer.completes {
             let latency = now.saturating_duration_since(completing.begun);
-            let code = completing.code.map(Into::into);
-            let (completion, by) = (completing.completion, completing.by);
+            let Completing { completion, code, by, .. } = completing;
             out.observe(now, Observation::CommandCompleted { id, completion, code, by, latency });
         }
         if let Some(layer) = answer.starts {

@@ -13,7 +13,7 @@ use super::phase::{Idle, Phase};
 use super::{Imap, Step};
 use crate::session::{Alteration, Observation, Outbox, Speaker, ViolationKind};
 use crate::wire::Side;
-use crate::wire::imap::{Framer, Piece, ResponseHead, StatusWord, Tail, response_head};
+use crate::wire::imap::{Framer, Piece, PlainLine, ResponseHead, StatusWord, Tail, plain_line, response_head};
 
 /// Where the server's direction stands.
 #[derive(Debug, Default)]
@@ -87,9 +87,13 @@ impl Imap {
             let Some(piece) = self.responses.framer.next(rest, hold) else { break };
             step = Step::Advanced;
             let (Piece::Line { len, .. } | Piece::Part { len } | Piece::Octets { len, .. }) = piece;
-            let more = rest.len() > len;
+            let (octets, more) = (rest.get(..len).unwrap_or_default(), rest.len() > len);
             let (outstanding, stood) = (self.pending.len(), self.client_stands());
-            let fate = self.take_piece(piece, rest.get(..len).unwrap_or_default(), Waiting { early, more }, now, out);
+            let fate = if self.pass_plain(piece, octets, now, out) {
+                Fate::Pass
+            } else {
+                self.take_piece(piece, octets, Waiting { early, more }, now, out)
+            };
             match fate {
                 Fate::Pass => run += len,
                 Fate::Replace(octets) => {
@@ -113,6 +117,25 @@ impl Imap {
         self.responses.busy = false;
         self.flush_local(out);
         step
+    }
+
+    /// Lets a line pass that is what most lines are, and does what follows from it.
+    fn pass_plain(&mut self, piece: Piece, line: &[u8], now: Instant, out: &mut Outbox) -> bool {
+        let is_whole = matches!(piece, Piece::Line { tail: Tail::Plain, broken: false, .. });
+        if !is_whole || !self.responses.at_boundary() || matches!(self.phase, Phase::Greeting(_) | Phase::Detach(_)) {
+            return false;
+        }
+        match plain_line(line) {
+            Some(PlainLine::Fetch { number, uid }) => {
+                if let Some(uid) = uid {
+                    self.view.learn(number, uid);
+                }
+                self.say(Speaker::Upstream, None, line, now, out);
+                true
+            }
+            Some(PlainLine::Done { tag }) => self.plainly_done(tag, line, now, out),
+            None => false,
+        }
     }
 
     fn take_piece(&mut self, piece: Piece, octets: &[u8], waiting: Waiting, now: Instant, out: &mut Outbox) -> Fate {
@@ -280,6 +303,15 @@ impl Imap {
     pub(super) fn cut_to(&mut self, octets: u64) {
         if let Progress::Cut { added, .. } = &mut self.responses.progress {
             *added = Some(octets);
+        }
+    }
+
+    /// The session ends before a status line that went down in part does: how long it is will not be known.
+    /// What was looked at of it is told, for that does not depend on the reads.
+    pub(super) fn report_open_cut(&self, now: Instant, out: &mut Outbox) {
+        if let Progress::Cut { added: Some(added), .. } = self.responses.progress {
+            let (to, why, removed) = (Side::Client, Alteration::StatusCut, self.setup.terms.limits.status_line as u64);
+            out.observe(now, Observation::Altered { to, why, removed, added });
         }
     }
 }

@@ -29,7 +29,7 @@ impl Imap {
         now: Instant,
         out: &mut Outbox,
     ) -> Fate {
-        let Some(at) = self.pending.iter().position(|pending| pending.tag.as_str().as_bytes() == tag) else {
+        let Some(at) = self.pending.iter().position(|pending| pending.tag.as_bytes() == tag) else {
             let detail = "An answer to a command that was not sent";
             if self.enforcing() {
                 return self.upstream_slip(ViolationKind::Unsolicited, detail, now, out);
@@ -45,16 +45,34 @@ impl Imap {
             return self.open_answered(status, line, whole, early, now, out);
         }
         let Some(pending) = self.pending.remove(at) else { return Fate::Drop };
-        if matches!(pending.kind, Kind::Own) {
-            return self.own_answered(line, now, out);
-        }
-        if matches!(pending.kind, Kind::Compress) {
-            return self.compress_answered(line, status, now, out);
+        match pending.kind {
+            Kind::Own => return self.own_answered(line, now, out),
+            Kind::Compress => return self.compress_answered(line, status, now, out),
+            _ => {}
         }
         let id = Some(pending.id).filter(|_| !matches!(pending.kind, Kind::Raw));
         let fate = self.pass_status(line, status, id, whole, now, out);
         self.completed(pending, status, now, out);
         fate
+    }
+
+    /// `tag OK text`, without a code or an announcement, of the command that was to be answered next, from which
+    /// nothing follows. Of any other command it must be looked at more closely.
+    pub(super) fn plainly_done(&mut self, tag: &[u8], line: &[u8], now: Instant, out: &mut Outbox) -> bool {
+        let expected = |next: &mut Pending| {
+            next.complete && matches!(next.kind, Kind::Plain | Kind::Fetch) && next.tag.as_bytes() == tag
+        };
+        if line.len() > self.setup.terms.limits.status_line {
+            return false;
+        }
+        let Some(Pending { id, begun, .. }) = self.pending.pop_front_if(expected) else { return false };
+        self.deflate_not_yet();
+        self.say_status(Speaker::Upstream, Some(id), line, now, out);
+        let (completion, code, by) = (Completion::Ok, None, Answered::Upstream);
+        let latency = now.saturating_duration_since(begun);
+        out.observe(now, Observation::CommandCompleted { id, completion, code, by, latency });
+        self.compress_upstream(now, out);
+        true
     }
 
     /// The open command is answered before its end.
@@ -119,7 +137,7 @@ impl Imap {
             Some(line) => line.into(),
             None => Bytes::copy_from_slice(line),
         };
-        let code = status.code_name().map(Into::into);
+        let code = status.code_name();
         let completing = Completing { completion: completion_of(status.word), code, by: Answered::Upstream, begun };
         Some(Answer { line, speaker: Speaker::Upstream, completes: Some((id, completing)), starts: None, close: None })
     }
@@ -227,9 +245,10 @@ impl Imap {
             Kind::Leave if ok => self.change_state(State::Authenticated, now, out),
             Kind::Enable { utf8: true } if ok => self.names = Names::Utf8,
             Kind::Append { mailbox } if ok => {
-                Self::report_stored(id, &stored, mailbox.as_deref(), status.code, now, out);
+                Self::report_stored(id, &stored, mailbox.as_ref(), status.code, now, out);
             }
             Kind::Logout if ok => {
+                self.report_open_cut(now, out);
                 self.abort_pending(now, out);
                 self.phase = Phase::Closed;
                 self.change_state(State::Logout, now, out);

@@ -26,7 +26,7 @@ impl Imap {
     pub(super) fn take_unlisted(&mut self, command: Unlisted, mut octets: BytesMut, now: Instant, out: &mut Outbox) {
         let id = self.next_id();
         let (tag, name, mailboxes, message) =
-            (Some(command.tag.as_str().to_owned()), command.name.clone().into(), Vec::new(), None);
+            (Some(command.tag.text().clone()), command.name.clone().into(), Vec::new(), None);
         let (operation, effect) = (Operation::Unknown, Effect::Unknown);
         let begun = Observation::CommandBegun { id, tag, command: name, operation, effect, mailboxes, message };
         out.observe(now, begun);

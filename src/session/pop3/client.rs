@@ -327,10 +327,9 @@ impl Pop3 {
 
     fn begin(&self, id: CommandId, request: &Request, by: Speaker, octets: usize, turn: &mut Turn<'_>) {
         turn.said(by, Some(id), octets, || request.shown.clone());
-        let message = request.message.map(|number| MessageRef {
-            number: Some(number),
-            unique_id: self.unique_ids.of(number),
-            ..MessageRef::default()
+        let message = request.message.map(|number| {
+            let (number, unique_id) = (Some(number), self.unique_ids.of(number));
+            Box::new(MessageRef { number, unique_id, ..MessageRef::default() })
         });
         turn.observe(Observation::CommandBegun {
             id,
@@ -372,7 +371,7 @@ impl Pop3 {
             self.queue.pop_front_if(|slot| matches!(slot.answer, Answer::Local { .. }))
         {
             let completion = if reply.starts_with(b"+OK") { Completion::Ok } else { Completion::No };
-            let code = reply.starts_with(b"-ERR [SYS/PERM]").then(|| "SYS/PERM".to_owned());
+            let code = reply.starts_with(b"-ERR [SYS/PERM]").then(|| "SYS/PERM".into());
             turn.tell_client(Some(id), reply);
             let latency = turn.now.saturating_duration_since(begun);
             turn.observe(Observation::CommandCompleted { id, completion, code, by, latency });

@@ -1,6 +1,6 @@
 //! Multi-line responses: messages stream, lists are read as they pass, capability lists are filtered.
 
-use std::collections::HashSet;
+use std::collections::BTreeSet;
 
 use super::slot::{Answer, Asked, Slot};
 use super::turn::{Cursor, Turn, shown};
@@ -261,7 +261,7 @@ fn say_message(body: &Body, octets: u64, id: Option<CommandId>, turn: &mut Turn<
 /// Shows a filtered list: what came, whether it went on, and what the proxy put in.
 fn say_both(received: &[u8], sent: &[u8], id: Option<CommandId>, turn: &mut Turn<'_>) {
     let lines = |octets| <[u8]>::split_inclusive(octets, |octet: &u8| *octet == b'\n');
-    let (came, went): (HashSet<&[u8]>, HashSet<&[u8]>) = (lines(received).collect(), lines(sent).collect());
+    let (came, went): (BTreeSet<&[u8]>, BTreeSet<&[u8]>) = (lines(received).collect(), lines(sent).collect());
     for line in lines(received) {
         let by = if went.contains(line) { Speaker::Upstream } else { Speaker::UpstreamHeld };
         turn.said(by, id, line.len(), || shown(line));

@@ -5,6 +5,7 @@ use std::time::Instant;
 use bytes::Bytes;
 
 use crate::session::{Answered, CommandId, Extent};
+use crate::wire::ShortText;
 
 /// A command that is not yet answered.
 #[derive(Debug)]
@@ -14,7 +15,7 @@ pub(super) struct Slot {
     pub(super) begun: Instant,
     pub(super) answer: Answer,
     /// The response code of a status line whose body is still coming.
-    pub(super) code: Option<String>,
+    pub(super) code: Option<ShortText>,
 }
 
 /// Where the answer comes from.

@@ -1,11 +1,11 @@
 //! Which unique-id each message has, as far as UIDL told, so that a record can name a message for good.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 /// Unique-ids of the maildrop. Bounded: a client that asked for more simply has records with
 /// message-numbers only for the rest.
 #[derive(Debug, Default)]
-pub(super) struct UniqueIds(HashMap<u32, Box<str>>);
+pub(super) struct UniqueIds(BTreeMap<u32, Box<str>>);
 
 /// 10,000 ids of at most 70 octets (RFC 1939 §7): at most about 1.5 MiB for a session that asks.
 const MOST: usize = 10_000;

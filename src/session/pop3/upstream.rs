@@ -11,15 +11,15 @@ use crate::redact::MASK;
 use crate::session::{
     Alteration, Answered, CloseReason, Completion, Observation, Speaker, State, TlsMode, ViolationKind,
 };
-use crate::wire::Side;
 use crate::wire::pop3::{
     Body, Indicator, Piece, Status, has_bare_line_end, mended_greeting, text_of, without_referral,
 };
+use crate::wire::{ShortText, Side};
 
 /// What a status line says, without its octets.
 struct Heard {
     indicator: Option<Indicator>,
-    code: Option<String>,
+    code: Option<ShortText>,
     /// The line to send in its place.
     instead: Option<Vec<u8>>,
     has_bare_line_end: bool,
@@ -332,7 +332,7 @@ impl Pop3 {
     fn answered(
         &mut self,
         indicator: Indicator,
-        code: Option<String>,
+        code: Option<ShortText>,
         line: &[u8],
         cursor: &mut Cursor<'_>,
         turn: &mut Turn<'_>,
@@ -357,7 +357,7 @@ impl Pop3 {
     pub(super) fn complete(
         &mut self,
         indicator: Indicator,
-        code: Option<String>,
+        code: Option<ShortText>,
         cursor: &mut Cursor<'_>,
         turn: &mut Turn<'_>,
     ) {
@@ -431,7 +431,7 @@ fn hear_line(line: &[u8]) -> Heard {
     let status = Status::parse(line);
     Heard {
         indicator: status.map(|status| status.indicator),
-        code: status.and_then(|status| status.code()).map(str::to_owned),
+        code: status.and_then(|status| status.code()).map(ShortText::from),
         instead: without_referral(line),
         has_bare_line_end: has_bare_line_end(line),
     }

@@ -10,11 +10,11 @@
 use std::ops::Range;
 
 use super::grammar;
-use super::lexer::is_name_octet;
+use super::lexer::{is_name_octet, is_tag_octet};
 use super::mailbox::Names;
 use super::reader::{Facts, Fault, Reader};
 use super::spec::Spec;
-use super::tag::{Tag, is_tag_octet};
+use super::tag::Tag;
 use crate::wire::{Effect, Operation};
 
 /// A complete command.
@@ -49,6 +49,12 @@ impl Command {
     #[must_use]
     pub fn verb(&self) -> &'static str {
         self.name.strip_prefix("UID ").unwrap_or(self.name)
+    }
+
+    /// Whether it is one line without a secret that may go up octet for octet, and beside other commands.
+    #[must_use]
+    pub fn may_pass(&self) -> bool {
+        self.literals.is_empty() && self.secrets.is_empty() && !self.spec.secret && !self.spec.barrier
     }
 }
 
@@ -324,15 +330,15 @@ pub fn parse_append_more(input: &[u8], enclosure: Enclosure) -> Result<AppendMor
 
 fn read_tag(reader: &mut Reader<'_>) -> Result<Tag, Fault> {
     let octets = reader.take_while(is_tag_octet);
-    let fault = reader.fault();
+    let end = reader.at();
     reader.space()?;
-    Tag::new(octets).ok_or(fault)
+    Tag::new(octets).ok_or_else(|| reader.fault_at(end))
 }
 
 fn read_name(reader: &mut Reader<'_>, input: &[u8]) -> Result<&'static Spec, Fault> {
     let start = reader.at();
     let first = reader.name()?;
-    if first == "UID" {
+    if first.eq_ignore_ascii_case(b"UID") {
         reader.space()?;
         reader.name()?;
     }

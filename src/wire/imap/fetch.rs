@@ -4,6 +4,9 @@
 //! before it look like (real servers send unescaped `"` in ENVELOPE). It only names the item that a
 //! literal or string belongs to, and finds the UID.
 
+use memchr::memchr2;
+
+use super::lexer::ends_fetch_word;
 use crate::wire::imap::literal::Announcement;
 
 /// The longest item name kept; a longer one is header fields, of which the beginning says enough.
@@ -24,13 +27,59 @@ pub struct FetchScanner {
     depth: u32,
     bracket: bool,
     quoted: Quoted,
-    word: Vec<u8>,
+    word: Name,
     /// The name of the item whose value is being read, at depth 1.
-    name: Vec<u8>,
+    name: Name,
     string: u64,
     /// The last octets of the text, for the one case in which the quotes cannot be believed.
-    window: Vec<u8>,
+    window: Name,
     summary: FetchSummary,
+}
+
+/// Up to [`NAME`] octets.
+#[derive(Debug, Clone)]
+struct Name {
+    octets: [u8; NAME],
+    len: usize,
+}
+
+impl Default for Name {
+    fn default() -> Self {
+        Self { octets: [0; NAME], len: 0 }
+    }
+}
+
+impl Name {
+    fn as_bytes(&self) -> &[u8] {
+        self.octets.get(..self.len).unwrap_or_default()
+    }
+
+    fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    fn clear(&mut self) {
+        self.len = 0;
+    }
+
+    /// Adds octets behind, as many as there is room for.
+    fn push(&mut self, octets: &[u8]) {
+        let room = self.octets.get_mut(self.len..).unwrap_or_default();
+        let taken = octets.len().min(room.len());
+        for (place, octet) in room.iter_mut().zip(octets) {
+            *place = *octet;
+        }
+        self.len += taken;
+    }
+
+    /// Keeps the last octets of what it holds and these behind it.
+    fn slide(&mut self, octets: &[u8]) {
+        let new = octets.get(octets.len().saturating_sub(NAME)..).unwrap_or_default();
+        let kept = self.len.min(NAME - new.len());
+        self.octets.copy_within(self.len - kept..self.len, 0);
+        self.len = kept;
+        self.push(new);
+    }
 }
 
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
@@ -41,22 +90,65 @@ enum Quoted {
     Escape,
 }
 
+/// The UID of a response that is one line of numbers, flags and other atoms: `(UID 7 FLAGS (\Seen))`. It
+/// carries no content, so a [`FetchScanner`] would find out no more. None if there are strings or sections
+/// in it, which that must read; `text` is what stands behind `FETCH`.
+pub(super) fn plain_fetch(text: &[u8]) -> Option<Option<u32>> {
+    let (mut rest, mut depth, mut uid) = (text, 0_u32, None);
+    let mut name: &[u8] = b"";
+    loop {
+        let (word, behind) = rest.split_at(rest.iter().position(|octet| ends_fetch_word(*octet)).unwrap_or(rest.len()));
+        if depth == 1 && !word.is_empty() {
+            if name.eq_ignore_ascii_case(b"UID") {
+                uid = number(word);
+            }
+            name = if name.is_empty() { word } else { b"" };
+        }
+        let Some((end, behind)) = behind.split_first() else { return Some(uid) };
+        match end {
+            b' ' => {}
+            b'(' => depth += 1,
+            b')' => {
+                depth = depth.saturating_sub(1);
+                name = if depth == 1 { b"" } else { name };
+            }
+            _ => return None,
+        }
+        rest = behind;
+    }
+}
+
+fn number(digits: &[u8]) -> Option<u32> {
+    digits.iter().try_fold(0_u32, |value, digit| {
+        let digit = digit.checked_sub(b'0').filter(|digit| *digit < 10)?;
+        value.checked_mul(10)?.checked_add(u32::from(digit))
+    })
+}
+
 impl FetchScanner {
     /// Reads a run of text (without the announcement at its end and without CRLF).
     pub fn text(&mut self, text: &[u8]) {
-        for octet in text {
-            self.octet(*octet);
+        let mut rest = text;
+        while !rest.is_empty() {
+            let taken = match self.quoted {
+                Quoted::Escape => {
+                    self.quoted = Quoted::Yes;
+                    self.string += 1;
+                    1
+                }
+                Quoted::Yes => self.string_run(rest),
+                Quoted::No => self.word_run(rest),
+            };
+            rest = rest.get(taken..).unwrap_or_default();
         }
-        self.window.extend_from_slice(text.get(text.len().saturating_sub(NAME)..).unwrap_or_default());
-        let surplus = self.window.len().saturating_sub(NAME);
-        self.window.drain(..surplus);
+        self.window.slide(text);
     }
 
     /// A literal follows; the item it belongs to.
     pub fn literal(&mut self, announcement: Announcement) {
         // inside a quoted string there are no literals: the quotes were stray, look at the octets instead
         let stray = std::mem::take(&mut self.quoted) != Quoted::No;
-        let name = if stray { last_word(&self.window) } else { &self.name };
+        let name = if stray { last_word(self.window.as_bytes()) } else { self.name.as_bytes() };
         if is_content(name) {
             let name = upper(name);
             self.note(name, announcement.octets);
@@ -76,48 +168,51 @@ impl FetchScanner {
         self.summary
     }
 
-    fn octet(&mut self, octet: u8) {
-        match (self.quoted, octet) {
-            (Quoted::Escape, _) => {
-                self.quoted = Quoted::Yes;
-                self.string += 1;
-            }
-            (Quoted::Yes, b'\\') => self.quoted = Quoted::Escape,
-            (Quoted::Yes, b'"') => self.end_string(),
-            (Quoted::Yes, _) => self.string += 1,
-            (Quoted::No, b'"') if !self.bracket => {
+    /// Octets of a quoted string, to its end or the next escape.
+    fn string_run(&mut self, rest: &[u8]) -> usize {
+        let run = memchr2(b'"', b'\\', rest).unwrap_or(rest.len());
+        self.string += run as u64;
+        match rest.get(run) {
+            None => return run,
+            Some(b'"') => self.end_string(),
+            Some(_) => self.quoted = Quoted::Escape,
+        }
+        run + 1
+    }
+
+    /// Octets of a word, and what ends it.
+    fn word_run(&mut self, rest: &[u8]) -> usize {
+        let end = if self.bracket {
+            memchr2(b'[', b']', rest)
+        } else {
+            rest.iter().position(|octet| ends_fetch_word(*octet))
+        };
+        let run = end.unwrap_or(rest.len());
+        self.word.push(rest.get(..run).unwrap_or_default());
+        let Some(end) = rest.get(run) else { return run };
+        match end {
+            b'"' => {
                 self.quoted = Quoted::Yes;
                 self.string = 0;
             }
-            (Quoted::No, b'[') => {
-                self.bracket = true;
-                self.push(octet);
+            b'[' | b']' => {
+                self.bracket = *end == b'[';
+                self.word.push(&[*end]);
             }
-            (Quoted::No, b']') => {
-                self.bracket = false;
-                self.push(octet);
-            }
-            (Quoted::No, _) if self.bracket => self.push(octet),
-            (Quoted::No, b'(') => {
+            b'(' => {
                 self.end_word();
                 self.depth += 1;
             }
-            (Quoted::No, b')') => {
+            b')' => {
                 self.end_word();
                 self.depth = self.depth.saturating_sub(1);
                 if self.depth == 1 {
                     self.name.clear();
                 }
             }
-            (Quoted::No, b' ') => self.end_word(),
-            (Quoted::No, _) => self.push(octet),
+            _ => self.end_word(),
         }
-    }
-
-    fn push(&mut self, octet: u8) {
-        if self.word.len() < NAME {
-            self.word.push(octet);
-        }
+        run + 1
     }
 
     /// A word at depth 1 is an item's name, or the value of the item named before it.
@@ -126,23 +221,23 @@ impl FetchScanner {
             self.word.clear();
             return;
         }
-        let word = std::mem::take(&mut self.word);
         if self.name.is_empty() {
-            self.name = word;
-            return;
+            std::mem::swap(&mut self.name, &mut self.word);
+        } else {
+            if self.name.as_bytes().eq_ignore_ascii_case(b"UID") {
+                self.summary.uid = number(self.word.as_bytes());
+            }
+            self.name.clear();
         }
-        if self.name.eq_ignore_ascii_case(b"UID") {
-            self.summary.uid = std::str::from_utf8(&word).ok().and_then(|digits| digits.parse().ok());
-        }
-        self.name.clear();
+        self.word.clear();
     }
 
     fn end_string(&mut self) {
         self.quoted = Quoted::No;
         self.word.clear();
         if self.depth == 1 {
-            if is_content(&self.name) {
-                let (name, octets) = (upper(&self.name), self.string);
+            if is_content(self.name.as_bytes()) {
+                let (name, octets) = (upper(self.name.as_bytes()), self.string);
                 self.note(name, octets);
             }
             self.name.clear();
@@ -184,6 +279,8 @@ fn is_content(name: &[u8]) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
     use crate::wire::imap::literal::Tail;
 
@@ -219,6 +316,42 @@ mod tests {
         let summary = scan(&["(UID 9 RFC822 \"a\\\"b\" BODY[TEXT] NIL RFC822.SIZE 44)"]);
         assert_eq!(items(&summary), [("RFC822", 3)]);
         assert_eq!(summary.uid, Some(9));
+    }
+
+    proptest! {
+        /// Strings and sections, numbers and lists, well formed or not.
+        #[test]
+        fn a_plain_response_is_read_as_by_the_scanner(pieces in proptest::collection::vec(piece(), 0..14)) {
+            let text = pieces.concat();
+            if let Some(uid) = plain_fetch(text.as_bytes()) {
+                prop_assert_eq!(scan(&[&text]), FetchSummary { uid, items: Vec::new() });
+            }
+        }
+
+        #[test]
+        fn chunks_do_not_matter(pieces in proptest::collection::vec(piece(), 0..14), cut in 0_usize..60) {
+            let text = pieces.concat();
+            let cut = cut.min(text.len());
+            let (mut whole, mut by_octet) = (FetchScanner::default(), FetchScanner::default());
+            whole.text(text.as_bytes());
+            text.as_bytes().chunks(1).for_each(|octet| by_octet.text(octet));
+            let mut in_two = FetchScanner::default();
+            in_two.text(&text.as_bytes()[..cut]);
+            in_two.text(&text.as_bytes()[cut..]);
+            let Tail::Literal(literal) = Tail::of(b"{7}") else { unreachable!() };
+            for scanner in [&mut whole, &mut by_octet, &mut in_two] {
+                scanner.literal(literal);
+            }
+            let whole = whole.finish();
+            prop_assert_eq!(&by_octet.finish(), &whole);
+            prop_assert_eq!(&in_two.finish(), &whole);
+        }
+    }
+
+    fn piece() -> impl Strategy<Value = String> {
+        const KNOWN: [&str; 13] =
+            ["(", ")", " ", "UID", "uid ", "FLAGS (\\Seen $x)", "BODY[", "BODY[]", "]", "\"", "\\\"", "\\", "RFC822 "];
+        prop_oneof![6 => proptest::sample::select(&KNOWN[..]).prop_map(str::to_owned), 2 => "[0-9]{1,11}", 1 => "[ -~]{0,70}"]
     }
 
     #[test]

@@ -2,22 +2,66 @@
 
 /// `ATOM-CHAR`: printable ASCII except `atom-specials`. No 8-bit octets: servers differ on them.
 pub(super) fn is_atom_octet(octet: u8) -> bool {
-    octet.is_ascii_graphic() && !matches!(octet, b'(' | b')' | b'{' | b'%' | b'*' | b'"' | b'\\' | b']')
+    is(ATOM, octet)
 }
 
 /// `ASTRING-CHAR`: `ATOM-CHAR` and `]`.
 pub(super) fn is_astring_octet(octet: u8) -> bool {
-    is_atom_octet(octet) || octet == b']'
+    is(ATOM | CLOSE, octet)
 }
 
 /// `list-char`: `ASTRING-CHAR` and the wildcards.
 pub(super) fn is_list_octet(octet: u8) -> bool {
-    is_astring_octet(octet) || matches!(octet, b'%' | b'*')
+    is(ATOM | CLOSE | WILD, octet)
+}
+
+/// What a tag is made of; see [`Tag`](super::Tag).
+pub(super) fn is_tag_octet(octet: u8) -> bool {
+    is(TAG, octet)
 }
 
 /// What a command's or data item's name is made of.
 pub(super) fn is_name_octet(octet: u8) -> bool {
-    octet.is_ascii_alphanumeric() || matches!(octet, b'.' | b'-')
+    is(NAME, octet)
+}
+
+/// What ends a word of a FETCH response, or begins what is no word.
+pub(super) fn ends_fetch_word(octet: u8) -> bool {
+    is(BREAK, octet)
+}
+
+const ATOM: u8 = 1;
+const CLOSE: u8 = 2;
+const WILD: u8 = 4;
+const TAG: u8 = 8;
+const NAME: u8 = 16;
+const BREAK: u8 = 32;
+
+/// The classes each octet is in: one look for each octet of a line.
+static CLASSES: [u8; 256] = classes();
+
+fn is(class: u8, octet: u8) -> bool {
+    #[expect(clippy::indexing_slicing, reason = "there are as many entries as octets")]
+    let classes = CLASSES[usize::from(octet)];
+    classes & class != 0
+}
+
+#[expect(clippy::indexing_slicing, reason = "in a constant, which the compiler computes")]
+const fn classes() -> [u8; 256] {
+    let mut table = [0; 256];
+    let mut octet = 0_u8;
+    while octet < 128 {
+        let atom = octet.is_ascii_graphic() && !matches!(octet, b'(' | b')' | b'{' | b'%' | b'*' | b'"' | b'\\' | b']');
+        let mut of = if atom { ATOM } else { 0 };
+        of |= if octet == b']' { CLOSE } else { 0 };
+        of |= if matches!(octet, b'%' | b'*') { WILD } else { 0 };
+        of |= if atom && octet != b'+' { TAG } else { 0 };
+        of |= if octet.is_ascii_alphanumeric() || matches!(octet, b'.' | b'-') { NAME } else { 0 };
+        of |= if matches!(octet, b' ' | b'(' | b')' | b'"' | b'[' | b']') { BREAK } else { 0 };
+        table[octet as usize] = of;
+        octet += 1;
+    }
+    table
 }
 
 /// Base64 with padding only at its end (RFC 4648 §4), possibly empty: what a SASL line may be.
@@ -30,7 +74,21 @@ pub fn is_base64(octets: &[u8]) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::is_base64;
+    use super::{is_astring_octet, is_atom_octet, is_base64, is_list_octet, is_name_octet, is_tag_octet};
+
+    /// RFC 9051 §9, and for a name and a tag what is said at them.
+    #[test]
+    fn the_table_is_the_grammar() {
+        for octet in 0..=u8::MAX {
+            let special = matches!(octet, b'(' | b')' | b'{' | b'%' | b'*' | b'"' | b'\\' | b']');
+            let atom = octet.is_ascii_graphic() && !special;
+            assert_eq!(is_atom_octet(octet), atom, "{octet}");
+            assert_eq!(is_astring_octet(octet), atom || octet == b']', "{octet}");
+            assert_eq!(is_list_octet(octet), atom || matches!(octet, b']' | b'%' | b'*'), "{octet}");
+            assert_eq!(is_tag_octet(octet), atom && octet != b'+', "{octet}");
+            assert_eq!(is_name_octet(octet), octet.is_ascii_alphanumeric() || matches!(octet, b'.' | b'-'), "{octet}");
+        }
+    }
 
     #[test]
     fn knows_base64_by_alphabet_padding_and_length() {

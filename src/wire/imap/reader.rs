@@ -74,6 +74,29 @@ pub(super) struct Reader<'a> {
     pub(super) facts: Facts,
 }
 
+/// A name in upper case. One that is longer than every name known here is empty, and equal to none.
+pub(super) struct UpperName {
+    octets: [u8; UpperName::MOST],
+    len: usize,
+}
+
+impl UpperName {
+    /// `HEADER.FIELDS.NOT` has 17.
+    const MOST: usize = 24;
+
+    fn of(name: &[u8]) -> Self {
+        let mut octets = [0; Self::MOST];
+        let Some(place) = octets.get_mut(..name.len()) else { return Self { octets, len: 0 } };
+        place.copy_from_slice(name);
+        octets.make_ascii_uppercase();
+        Self { octets, len: name.len() }
+    }
+
+    pub(super) fn as_bytes(&self) -> &[u8] {
+        self.octets.get(..self.len).unwrap_or_default()
+    }
+}
+
 impl<'a> Reader<'a> {
     pub(super) fn new(input: &'a [u8], names: Names) -> Self {
         let facts = Facts {
@@ -109,7 +132,12 @@ impl<'a> Reader<'a> {
 
     /// The fault of the octet that stands here: what a person should be told is wrong with it.
     pub(super) fn fault(&self) -> Fault {
-        Fault::Malformed(match self.rest() {
+        self.fault_at(self.at)
+    }
+
+    /// The fault of the octet that stands at `at`, which may be where a token began.
+    pub(super) fn fault_at(&self, at: usize) -> Fault {
+        Fault::Malformed(match self.input.get(at..).unwrap_or_default() {
             [0, ..] => Reason::Nul,
             [b'\r', b'\n', ..] => Reason::Syntax,
             [b'\r' | b'\n', ..] => Reason::BareLineEnd,
@@ -162,10 +190,14 @@ impl<'a> Reader<'a> {
         std::str::from_utf8(octets).map_err(|_| self.fault())
     }
 
-    /// A name of letters, digits, `.` and `-`, in upper case.
-    pub(super) fn name(&mut self) -> Result<String, Fault> {
-        let octets = self.take_some(is_name_octet)?;
-        Ok(octets.iter().map(|octet| char::from(octet.to_ascii_uppercase())).collect())
+    /// A name of letters, digits, `.` and `-`, as written.
+    pub(super) fn name(&mut self) -> Result<&'a [u8], Fault> {
+        self.take_some(is_name_octet)
+    }
+
+    /// The same in upper case, to be compared with names that are known.
+    pub(super) fn upper_name(&mut self) -> Result<UpperName, Fault> {
+        self.name().map(UpperName::of)
     }
 
     /// `word` in any case, not followed by more of an atom; or nothing.
@@ -199,11 +231,11 @@ impl<'a> Reader<'a> {
     // ---- numbers
 
     fn digits(&mut self, largest: u64) -> Result<u64, Fault> {
-        let start = self.fault();
+        let start = self.at;
         let digits = self.take_some(|octet| octet.is_ascii_digit())?;
         let add = |value: u64, digit: &u8| value.checked_mul(10)?.checked_add(u64::from(digit - b'0'));
         let value = digits.iter().try_fold(0_u64, add).filter(|value| *value <= largest);
-        value.ok_or(start)
+        value.ok_or_else(|| self.fault_at(start))
     }
 
     /// `number`: 32 bits.

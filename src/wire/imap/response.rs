@@ -2,6 +2,8 @@
 
 use std::ops::Range;
 
+use crate::wire::ShortText;
+
 /// What kind of response a line begins.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ResponseHead<'a> {
@@ -63,11 +65,18 @@ pub struct StatusLine<'a> {
 impl StatusLine<'_> {
     /// The code's name in upper case, if it is an atom of letters, digits, `-` and `/`.
     #[must_use]
-    pub fn code_name(&self) -> Option<String> {
+    pub fn code_name(&self) -> Option<ShortText> {
+        const MOST: usize = 40;
         let name = self.code?.split(|octet| *octet == b' ').next()?;
         let atom = |octet: &u8| octet.is_ascii_alphanumeric() || matches!(octet, b'-' | b'/' | b'.' | b'=');
-        (!name.is_empty() && name.len() <= 40 && name.iter().all(atom))
-            .then(|| String::from_utf8_lossy(name).to_ascii_uppercase())
+        if name.is_empty() || !name.iter().all(atom) {
+            return None;
+        }
+        let mut upper = [0; MOST];
+        let upper = upper.get_mut(..name.len())?;
+        upper.copy_from_slice(name);
+        upper.make_ascii_uppercase();
+        std::str::from_utf8(upper).ok().map(ShortText::from)
     }
 }
 

@@ -48,9 +48,9 @@ impl Spec {
     /// The row of a command's name, in any case.
     #[must_use]
     pub fn find(name: &[u8]) -> Option<&'static Self> {
-        let upper = || name.iter().map(u8::to_ascii_uppercase);
-        let index = SPECS.binary_search_by(|spec| spec.name.bytes().cmp(upper())).ok()?;
-        SPECS.get(index)
+        let index = KEYS.binary_search(&key(name)?).ok()?;
+        // the key of a name with a NUL at its end is that of the name without it
+        SPECS.get(index).filter(|spec| spec.name.len() == name.len())
     }
 
     /// All rows, by name.
@@ -95,6 +95,30 @@ impl fmt::Debug for Spec {
         f.debug_tuple("Spec").field(&self.name).finish()
     }
 }
+
+/// A name as a number, in upper case and ordered as the names are: what is searched for each command. None
+/// for a name that is longer than any of the table.
+const fn key(name: &[u8]) -> Option<u128> {
+    if name.len() > size_of::<u128>() {
+        return None;
+    }
+    let mut octets = [0; size_of::<u128>()];
+    let (place, _) = octets.split_at_mut(name.len());
+    place.copy_from_slice(name);
+    octets.make_ascii_uppercase();
+    Some(u128::from_be_bytes(octets))
+}
+
+/// The key of each row.
+static KEYS: [u128; SPECS.len()] = {
+    let mut keys = [0; SPECS.len()];
+    let mut at = 0;
+    while at < SPECS.len() {
+        keys[at] = key(SPECS[at].name.as_bytes()).expect("no name is longer than a key");
+        at += 1;
+    }
+    keys
+};
 
 const REV2: &str = "IMAP4rev2";
 
@@ -183,5 +207,7 @@ mod tests {
         }
         assert!(Spec::find(b"UID").is_none());
         assert!(Spec::find(b"").is_none());
+        assert!(Spec::find(b"NOOP\0").is_none());
+        assert!(Spec::find(b"UNAUTHENTICATEUNAUTHENTICATE").is_none());
     }
 }

@@ -2,12 +2,15 @@
 
 use std::fmt;
 
+use super::lexer::is_tag_octet;
+use crate::wire::ShortText;
+
 /// A valid tag: 1 to [`Tag::MAX`] of `ASTRING-CHAR` except `+` and `]`.
 ///
 /// The grammar has `]` too, which servers read differently: Courier ends the tag before it and takes the
 /// rest for the command, Dovecot refuses the line.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Tag(Box<str>);
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Tag(ShortText);
 
 impl Tag {
     /// The longest tag that is accepted, in octets. No client needs more, and every tag is held
@@ -18,25 +21,40 @@ impl Tag {
     #[must_use]
     pub fn new(octets: &[u8]) -> Option<Self> {
         let valid = !octets.is_empty() && octets.len() <= Self::MAX && octets.iter().all(|octet| is_tag_octet(*octet));
-        let text = valid.then(|| std::str::from_utf8(octets).ok())??;
-        Some(Self(text.into()))
+        if valid { ShortText::from_ascii(octets).map(Self) } else { None }
     }
 
     /// The tag as it goes on the wire.
     #[must_use]
     pub fn as_str(&self) -> &str {
+        self.0.as_str()
+    }
+
+    /// The octets of the tag.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8] {
+        self.0.as_bytes()
+    }
+
+    /// The tag as a text.
+    #[must_use]
+    pub fn text(&self) -> &ShortText {
         &self.0
+    }
+
+    /// Whether a client that counts its commands could have used this tag behind `other`: longer, or as long
+    /// and of higher octets. Of two tags, one counts behind the other unless they are equal.
+    #[must_use]
+    pub fn counts_behind(&self, other: &Self) -> bool {
+        let (own, other) = (self.as_bytes(), other.as_bytes());
+        own.len() > other.len() || (own.len() == other.len() && own > other)
     }
 }
 
 impl fmt::Display for Tag {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(self.as_str())
     }
-}
-
-pub(super) fn is_tag_octet(octet: u8) -> bool {
-    super::lexer::is_astring_octet(octet) && octet != b'+' && octet != b']'
 }
 
 #[cfg(test)]

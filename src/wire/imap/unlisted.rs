@@ -5,10 +5,10 @@
 //! a server would take one here cannot be known, and one that does not would run its octets.
 
 use super::command::{Malformed, Reason};
-use super::lexer::is_astring_octet;
+use super::lexer::{is_astring_octet, is_tag_octet};
 use super::mailbox::Names;
 use super::reader::{Fault, Reader};
-use super::tag::{Tag, is_tag_octet};
+use super::tag::Tag;
 
 /// A command that is known by its name alone.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -60,12 +60,16 @@ fn head(reader: &mut Reader<'_>) -> Result<(Tag, String), Fault> {
     let fault = reader.fault();
     reader.space()?;
     let tag = Tag::new(octets).ok_or(fault)?;
-    let mut name = reader.name()?;
+    let mut name = upper(reader.name()?);
     if name == "UID" {
         reader.space()?;
-        name = format!("UID {}", reader.name()?);
+        name = format!("UID {}", upper(reader.name()?));
     }
     if matches!(reader.peek(), Some(b' ' | b'\r')) { Ok((tag, name)) } else { Err(reader.fault()) }
+}
+
+fn upper(name: &[u8]) -> String {
+    name.iter().map(|octet| char::from(octet.to_ascii_uppercase())).collect()
 }
 
 fn verb(name: &str) -> &str {

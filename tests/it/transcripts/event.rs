@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use mailwarden::session::{CommandId, MessageRef, Observation};
+use mailwarden::wire::ShortText;
 
 /// Writes events down; remembers which command a number stands for.
 #[derive(Default)]
@@ -16,7 +17,7 @@ impl Scribe {
             Observation::TlsStarted { side } => format!("tls {}", side.as_label()),
             Observation::CompressionStarted { side } => format!("deflate {}", side.as_label()),
             Observation::CommandBegun { id, tag, command, operation, effect, mailboxes, message } => {
-                let name = tag.iter().map(String::as_str).chain([&**command]).collect::<Vec<_>>().join(" ");
+                let name = tag.iter().map(ShortText::as_str).chain([&**command]).collect::<Vec<_>>().join(" ");
                 self.0.insert(*id, name.clone());
                 let facts = [operation.as_label(), effect.as_label()].into_iter();
                 let facts: Vec<&str> = facts.chain(mailboxes.iter().map(String::as_str)).collect();
@@ -61,6 +62,6 @@ impl Scribe {
 /// Number, UID, unique-id and mailbox; `-` for what is not known.
 fn reference(message: &MessageRef) -> String {
     let numbers = [message.number, message.uid].map(|n| n.map_or("-".to_owned(), |n| n.to_string()));
-    let names = [&message.unique_id, &message.mailbox].map(|name| name.as_deref().unwrap_or("-"));
+    let names = [message.unique_id.as_deref(), message.mailbox.as_deref()].map(|name| name.unwrap_or("-"));
     format!("{} {}", numbers.join(" "), names.join(" "))
 }

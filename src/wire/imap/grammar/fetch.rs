@@ -97,52 +97,53 @@ pub(super) fn partial_range(reader: &mut Reader<'_>) -> Result<(), Fault> {
 }
 
 fn item(reader: &mut Reader<'_>) -> Result<Asked, Fault> {
-    let start = reader.fault();
-    let name = reader.name()?;
+    let start = reader.at();
+    let name = reader.upper_name()?;
     let metadata = Ok(Asked::NOTHING);
     let content = |content, sets_seen| Ok(Asked { content, sets_seen });
-    match name.as_str() {
-        "BODY" if reader.peek() != Some(b'[') => metadata,
-        "BODY" => content(section(reader)?, true),
-        "BODY.PEEK" => content(section(reader)?, false),
-        "BINARY" => content(binary(reader)?, true),
-        "BINARY.PEEK" => content(binary(reader)?, false),
-        "RFC822" => content(Content::Whole, true),
-        "RFC822.TEXT" => content(Content::Part, true),
-        "BINARY.SIZE" => {
+    match name.as_bytes() {
+        b"BODY" if reader.peek() != Some(b'[') => metadata,
+        b"BODY" => content(section(reader)?, true),
+        b"BODY.PEEK" => content(section(reader)?, false),
+        b"BINARY" => content(binary(reader)?, true),
+        b"BINARY.PEEK" => content(binary(reader)?, false),
+        b"RFC822" => content(Content::Whole, true),
+        b"RFC822.TEXT" => content(Content::Part, true),
+        b"BINARY.SIZE" => {
             reader.need(&["BINARY", "IMAP4rev2"]);
             binary_section(reader)?;
             metadata
         }
         // the beginning of the text, whatever its name
-        "PREVIEW" | "SNIPPET" => {
-            preview(reader, &name)?;
+        b"PREVIEW" | b"SNIPPET" => {
+            preview(reader, name.as_bytes() == b"SNIPPET")?;
             content(Content::Part, false)
         }
-        "ENVELOPE" | "FLAGS" | "INTERNALDATE" | "BODYSTRUCTURE" | "UID" | "RFC822.SIZE" | "RFC822.HEADER" => metadata,
-        "MODSEQ" => {
+        b"ENVELOPE" | b"FLAGS" | b"INTERNALDATE" | b"BODYSTRUCTURE" | b"UID" | b"RFC822.SIZE" | b"RFC822.HEADER" => {
+            metadata
+        }
+        b"MODSEQ" => {
             reader.need(CONDSTORE);
             metadata
         }
-        "EMAILID" | "THREADID" => {
+        b"EMAILID" | b"THREADID" => {
             reader.need(OBJECTID);
             metadata
         }
-        "SAVEDATE" => {
+        b"SAVEDATE" => {
             reader.need(&["SAVEDATE"]);
             metadata
         }
-        "X-GM-MSGID" | "X-GM-THRID" | "X-GM-LABELS" => {
+        b"X-GM-MSGID" | b"X-GM-THRID" | b"X-GM-LABELS" => {
             reader.need(GMAIL);
             metadata
         }
-        _ => Err(start),
+        _ => Err(reader.fault_at(start)),
     }
 }
 
 /// `PREVIEW (LAZY)` (RFC 8970), `SNIPPET (LAZY=FUZZY)` (its draft).
-fn preview(reader: &mut Reader<'_>, name: &str) -> Result<(), Fault> {
-    let snippet = name == "SNIPPET";
+fn preview(reader: &mut Reader<'_>, snippet: bool) -> Result<(), Fault> {
     reader.need(if snippet { &["SNIPPET=FUZZY"] } else { &["PREVIEW"] });
     let modified = reader.starts_with(b" (LAZY") || (snippet && reader.starts_with(b" (FUZZY"));
     if !modified {
@@ -184,11 +185,11 @@ fn part(reader: &mut Reader<'_>) -> Result<bool, Fault> {
 
 fn section_text(reader: &mut Reader<'_>, of_part: bool) -> Result<Content, Fault> {
     let start = reader.fault();
-    match reader.name()?.as_str() {
-        "TEXT" => Ok(Content::Part),
-        "HEADER" => Ok(Content::Headers),
-        "MIME" if of_part => Ok(Content::Headers),
-        "HEADER.FIELDS" | "HEADER.FIELDS.NOT" => {
+    match reader.upper_name()?.as_bytes() {
+        b"TEXT" => Ok(Content::Part),
+        b"HEADER" => Ok(Content::Headers),
+        b"MIME" if of_part => Ok(Content::Headers),
+        b"HEADER.FIELDS" | b"HEADER.FIELDS.NOT" => {
             reader.space()?;
             reader.list(|reader| reader.astring().map(drop))?;
             Ok(Content::Headers)

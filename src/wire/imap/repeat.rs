@@ -1,0 +1,142 @@
+//! A command that comes again for other messages.
+//!
+//! Clients that pipeline say the same thing many times: `UID FETCH 17 (FLAGS)`, then 18, then 19. What
+//! follows the message set is the same to the octet, so it means the same, and need not be read again.
+
+use std::ops::Range;
+
+use super::command::Command;
+use super::lexer::is_tag_octet;
+use super::tag::Tag;
+
+/// A command that was read, to be compared with the next.
+#[derive(Debug)]
+pub struct Repeatable {
+    command: Command,
+    /// What stood behind its tag.
+    octets: Vec<u8>,
+    /// Where among them the message set stood.
+    set: Range<usize>,
+}
+
+impl Repeatable {
+    /// Of a command, which was read from `line`, if its first argument is a message set of plain numbers and all of
+    /// it stands on that line. It holds no more than the line.
+    #[must_use]
+    pub fn new(command: Command, line: &[u8]) -> Option<Self> {
+        let of_messages = matches!(command.verb(), "FETCH" | "STORE" | "COPY" | "MOVE");
+        let octets = line.get(command.tag.as_bytes().len()..)?;
+        // SP before the name and behind it
+        let start = command.name.len() + 2;
+        let set = start..start + set_len(octets.get(start..)?);
+        let plain = of_messages && command.may_pass() && is_plain_set(octets.get(set.clone())?);
+        plain.then(|| Self { command, octets: octets.to_vec(), set })
+    }
+
+    /// The command of `line`, if it is the same for other messages.
+    pub fn read(&mut self, line: &[u8]) -> Option<&Command> {
+        let tag_len = line.iter().take(Tag::MAX + 1).position(|octet| !is_tag_octet(*octet))?;
+        let (tag, rest) = line.split_at(tag_len);
+        let rest = rest.strip_prefix(self.octets.get(..self.set.start)?)?;
+        let (set, rest) = rest.split_at(set_len(rest));
+        if rest != self.octets.get(self.set.end..)? || !is_plain_set(set) {
+            return None;
+        }
+        self.command.tag = Tag::new(tag)?;
+        Some(&self.command)
+    }
+}
+
+/// Octets of a message set at the start of these.
+fn set_len(octets: &[u8]) -> usize {
+    octets.iter().position(|octet| !matches!(octet, b'0'..=b'9' | b':' | b'*')).unwrap_or(octets.len())
+}
+
+/// One number or a range of two, the second of which may be `*`.
+fn is_plain_set(set: &[u8]) -> bool {
+    match set.iter().position(|octet| *octet == b':') {
+        None => is_plain_number(set),
+        Some(at) => {
+            let (first, second) = set.split_at(at);
+            is_plain_number(first) && (second == b":*" || is_plain_number(second.get(1..).unwrap_or_default()))
+        }
+    }
+}
+
+/// Not zero, without a leading zero, and certain to be under 2^32.
+fn is_plain_number(digits: &[u8]) -> bool {
+    (1..=9).contains(&digits.len()) && !digits.starts_with(b"0") && digits.iter().all(u8::is_ascii_digit)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::super::parse;
+    use super::*;
+
+    fn repeatable(line: &str) -> Option<Repeatable> {
+        Repeatable::new(parse(line.as_bytes()).ok()?, line.as_bytes())
+    }
+
+    #[test]
+    fn knows_the_same_command_for_other_messages() {
+        let mut first = repeatable("a1 UID FETCH 17 (FLAGS)\r\n").expect("repeatable");
+        for (line, same) in [
+            ("a2 UID FETCH 18 (FLAGS)\r\n", true),
+            ("a3 UID FETCH 1:* (FLAGS)\r\n", true),
+            ("a4 UID FETCH 0 (FLAGS)\r\n", false),
+            ("a4 UID FETCH 01 (FLAGS)\r\n", false),
+            ("a4 UID FETCH 4294967296 (FLAGS)\r\n", false),
+            ("a4 UID FETCH 1:2:3 (FLAGS)\r\n", false),
+            ("a4 UID FETCH : (FLAGS)\r\n", false),
+            ("a4 UID FETCH 18 (FLAGS UID)\r\n", false),
+            ("a4 UID FETCH 18 (FLAGS)\r\n\r\n", false),
+            ("a4  UID FETCH 18 (FLAGS)\r\n", false),
+            ("a+ UID FETCH 18 (FLAGS)\r\n", false),
+            (" UID FETCH 18 (FLAGS)\r\n", false),
+            ("a4 FETCH 18 (FLAGS)\r\n", false),
+        ] {
+            let read = first.read(line.as_bytes());
+            assert_eq!(read.is_some(), same, "{line}");
+            assert!(read.is_none_or(|command| line.starts_with(command.tag.as_str())), "{line}");
+        }
+    }
+
+    #[test]
+    fn has_nothing_to_do_with_commands_that_must_not_pass() {
+        for line in
+            ["a NOOP\r\n", "a COPY 1 {1+}\r\nx\r\n", "a FETCH $ (FLAGS)\r\n", "a SEARCH 1\r\n", "a FETCH 1,3 ALL\r\n"]
+        {
+            assert!(repeatable(line).is_none(), "{line}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn reads_what_the_parser_would_read(first in line(), second in line()) {
+            let Some(mut first) = repeatable(&first) else { return Ok(()) };
+            if let Some(again) = first.read(second.as_bytes()) {
+                let read = parse(second.as_bytes()).expect("the parser reads it too");
+                prop_assert_eq!(format!("{again:?}"), format!("{read:?}"));
+            }
+        }
+    }
+
+    fn line() -> impl Strategy<Value = String> {
+        const COMMANDS: [(&str, &str); 7] = [
+            ("UID FETCH", "(FLAGS)"),
+            ("FETCH", "(UID BODY.PEEK[])"),
+            ("fetch", "BODY[1.2]<0.10>"),
+            ("UID STORE", "+FLAGS.SILENT (\\Deleted)"),
+            ("STORE", "+FLAGS (\\Seen)"),
+            ("UID COPY", "&AOQ-x"),
+            ("MOVE", "inbox"),
+        ];
+        let set = prop_oneof![
+            8 => "[1-9][0-9]{0,10}", 4 => "[0-9]{1,3}:[0-9]{1,3}", 1 => "[1-9]:\\*", 1 => "[0-9:*,]{1,5}", 1 => Just("$".to_owned())
+        ];
+        let sound = ("[a-z]{1,2}[0-9]{1,3}", proptest::sample::select(&COMMANDS[..]), set);
+        sound.prop_map(|(tag, (name, rest), set)| format!("{tag} {name} {set} {rest}\r\n"))
+    }
+}

@@ -1,0 +1,125 @@
+//! Short words of the wire (tags, response codes), held without an allocation: there are several to
+//! each command, and a session makes thousands in a second.
+
+use std::fmt;
+use std::ops::Deref;
+use std::sync::Arc;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+/// The longest text that is held in place; with it the whole value takes 24 octets.
+const IN_PLACE: usize = 22;
+
+/// A text that is short as a rule. Up to 22 octets are held in place, a longer one is shared.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct ShortText(Text);
+
+#[derive(Clone, PartialEq, Eq, Hash)]
+enum Text {
+    /// Valid UTF-8 in the first `len ≤ IN_PLACE` octets, zeros behind them.
+    InPlace { len: u8, octets: [u8; IN_PLACE] },
+    /// Longer than that, so that equal texts are held alike.
+    Shared(Arc<str>),
+}
+
+impl ShortText {
+    /// The text that these octets are, if they are ASCII.
+    #[must_use]
+    pub fn from_ascii(octets: &[u8]) -> Option<Self> {
+        if !octets.is_ascii() {
+            return None;
+        }
+        Self::in_place(octets).or_else(|| std::str::from_utf8(octets).ok().map(Self::from))
+    }
+
+    /// Of valid UTF-8 that is short enough.
+    fn in_place(text: &[u8]) -> Option<Self> {
+        let mut octets = [0; IN_PLACE];
+        let (len, place) = (u8::try_from(text.len()).ok()?, octets.get_mut(..text.len())?);
+        place.copy_from_slice(text);
+        Some(Self(Text::InPlace { len, octets }))
+    }
+
+    /// The octets of the text.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8] {
+        match &self.0 {
+            Text::InPlace { len, octets } => octets.get(..usize::from(*len)).unwrap_or_default(),
+            Text::Shared(text) => text.as_bytes(),
+        }
+    }
+
+    /// The text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        match &self.0 {
+            Text::InPlace { .. } => std::str::from_utf8(self.as_bytes()).expect("it was made from a text"),
+            Text::Shared(text) => text,
+        }
+    }
+}
+
+impl Deref for ShortText {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        self.as_str()
+    }
+}
+
+impl From<&str> for ShortText {
+    fn from(text: &str) -> Self {
+        Self::in_place(text.as_bytes()).unwrap_or_else(|| Self(Text::Shared(text.into())))
+    }
+}
+
+impl fmt::Display for ShortText {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl fmt::Debug for ShortText {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(self.as_str(), f)
+    }
+}
+
+impl Serialize for ShortText {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.as_str())
+    }
+}
+
+impl<'de> Deserialize<'de> for ShortText {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer).map(|text| Self::from(text.as_str()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::ShortText;
+
+    #[test]
+    fn takes_no_more_room_than_a_string() {
+        assert_eq!(size_of::<ShortText>(), size_of::<String>());
+        assert_eq!(size_of::<Option<ShortText>>(), size_of::<String>());
+    }
+
+    proptest! {
+        #[test]
+        fn is_the_text_it_was_made_from(one in "\\PC{0,30}", other in "[a-c]{0,30}") {
+            let (short, different) = (ShortText::from(one.as_str()), ShortText::from(other.as_str()));
+            prop_assert_eq!(short.as_str(), one.as_str());
+            prop_assert_eq!(short.as_bytes(), one.as_bytes());
+            prop_assert_eq!(short == different, one == other);
+            prop_assert_eq!(ShortText::from_ascii(one.as_bytes()), one.is_ascii().then(|| short.clone()));
+            let written = serde_json::to_string(&short).unwrap();
+            prop_assert_eq!(&written, &serde_json::to_string(&one).unwrap());
+            prop_assert_eq!(serde_json::from_str::<ShortText>(&written).unwrap(), short);
+        }
+    }
+}
