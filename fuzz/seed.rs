@@ -1,11 +1,11 @@
-//! Writes a seed corpus: what the transcripts say, in the form the targets read.
+//! Writes a seed corpus into a folder: what the transcripts say, in the form the targets read.
 //!
-//! `cargo run --manifest-path fuzz/Cargo.toml --example seed`
+//! `cargo run --manifest-path fuzz/Cargo.toml --example seed FOLDER`
 
 #![allow(dead_code, clippy::wildcard_imports, reason = "the reader of transcripts serves the tests")]
 
 use std::path::{Path, PathBuf};
-use std::{fs, io};
+use std::{env, fs, io};
 
 use mailwarden::harness;
 use mailwarden::wire::{Protocol, Side};
@@ -19,6 +19,8 @@ use script::{Action, Script};
 const LONGEST: usize = 4096;
 
 fn main() -> io::Result<()> {
+    let corpus = env::args_os().nth(1).map(PathBuf::from);
+    let corpus = corpus.ok_or_else(|| io::Error::other("into which folder?"))?;
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     for protocol in ["imap", "pop3"] {
         for entry in fs::read_dir(root.join("../tests/transcripts").join(protocol))? {
@@ -26,7 +28,7 @@ fn main() -> io::Result<()> {
             if file.extension().is_some_and(|extension| extension == "txt") {
                 let script = Script::read(&file).map_err(io::Error::other)?;
                 let name = file.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-                seed(&script, &name, &root.join("corpus"))?;
+                seed(&script, &name, &corpus)?;
             }
         }
     }

@@ -171,6 +171,7 @@ pub(super) const SECTIONS: &[Section] = &[
             optional("effect", Kind::Effects),
             optional("mailbox", Kind::Patterns),
             optional("message", Kind::Count(1, u32::MAX as u64)),
+            optional("nth_message", Kind::Count(1, u32::MAX as u64)),
             needed("action", Kind::Word(&["allow", "deny"]), r#"action = "deny""#),
             optional("reply", Kind::Reply),
         ],

@@ -37,6 +37,8 @@ pub struct Facts<'a> {
     pub selected: Option<&'a str>,
     /// The POP3 message-number it names.
     pub message: Option<u32>,
+    /// Which of the messages that the command brings is judged, from 1 (RFC 3502: an APPEND may bring several).
+    pub nth_message: Option<u32>,
 }
 
 /// Proof that a command was judged and may go up.

@@ -21,6 +21,7 @@ pub struct Rule {
     effect: Vec<Effect>,
     mailbox: Vec<GlobMatcher>,
     message: Option<u32>,
+    nth_message: Option<u32>,
 }
 
 /// What a rule does.
@@ -66,6 +67,8 @@ struct Table {
     mailbox: OneOrMany<String>,
     #[serde(default)]
     message: Option<u32>,
+    #[serde(default)]
+    nth_message: Option<u32>,
 }
 
 #[derive(Deserialize)]
@@ -109,6 +112,7 @@ impl TryFrom<Table> for Rule {
             effect: table.effect.into(),
             mailbox: globs(table.mailbox.into(), false)?,
             message: table.message,
+            nth_message: table.nth_message,
         })
     }
 }
@@ -151,6 +155,7 @@ impl Rule {
                 || facts.mailboxes.iter().any(|name| mailbox(name))
                 || facts.selected.is_some_and(mailbox))
             && (self.message.is_none() || self.message == facts.message)
+            && (self.nth_message.is_none() || self.nth_message == facts.nth_message)
     }
 
     /// Servers differ in whether `Secret/` and `/Secret` are other mailboxes than `Secret`: whoever is

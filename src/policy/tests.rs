@@ -22,6 +22,7 @@ const DELETE: Facts<'_> = Facts {
     mailboxes: &[],
     selected: Some("INBOX"),
     message: None,
+    nth_message: None,
 };
 
 fn denied_by(policy: &Policy, facts: &Facts<'_>) -> Option<String> {
@@ -47,6 +48,7 @@ fn every_condition_of_a_rule_must_hold() {
         ("mailbox = 'inbox'", true),
         ("mailbox = 'Archive'", false),
         ("message = 1", false),
+        ("nth_message = 1", false),
         ("effect = 'destroy'\nmailbox = 'Archive'", false),
     ] {
         let policy = policy(&format!("[[rule]]\nname = 'r'\naction = 'deny'\n{conditions}\n"));
@@ -90,4 +92,13 @@ fn a_mailbox_condition_looks_at_what_is_named_and_at_what_is_acted_on() {
     assert!(denied_by(&policy, &Facts { mailboxes: &names, selected: None, ..DELETE }).is_some());
     assert!(denied_by(&policy, &Facts { selected: Some("Board"), ..DELETE }).is_some());
     assert!(denied_by(&policy, &DELETE).is_none());
+}
+
+#[test]
+fn a_rule_for_one_of_several_messages_is_for_no_other() {
+    let policy = policy("[[rule]]\nname = 'r'\naction = 'deny'\nnth_message = 2\n");
+    for (nth_message, denied) in [(None, false), (Some(1), false), (Some(2), true), (Some(3), false)] {
+        let facts = Facts { nth_message, message: Some(2), ..DELETE };
+        assert_eq!(denied_by(&policy, &facts).is_some(), denied, "{nth_message:?}");
+    }
 }

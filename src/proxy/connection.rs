@@ -11,7 +11,6 @@ use rustls::ServerConfig;
 use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
 
-use super::leg::Leg;
 use super::record::{Record, Witnesses};
 use super::relay::{Layers, Peer, Relay, now};
 use super::stream::Stream;
@@ -116,10 +115,10 @@ impl Accepted {
         let config = door.acceptor.as_ref().map(|acceptor| acceptor.config(local));
         let implicit = config.as_ref().filter(|_| door.terms.client_tls == TlsMode::Implicit);
         let (stream, facts) = match implicit {
-            None => (Stream::clear(tcp), None),
+            None => (Stream::Clear(tcp), None),
             Some(config) => {
                 let limit = door.terms.limits.handshake_timeout;
-                match Stream::accept(Leg::new(tcp), Arc::clone(config), limit).await {
+                match Stream::accept(tcp, &[], Arc::clone(config), limit).await {
                     Ok((stream, facts)) => (stream, Some(facts)),
                     Err(fault) => {
                         door.metrics.handshake(Side::Client, fault.code.as_label(), now() - started);
@@ -165,9 +164,9 @@ impl Secured {
         };
         self.door.metrics.dialled(&upstream.name, now() - began);
         let implicit = upstream.connector.as_ref().filter(|_| upstream.tls == TlsMode::Implicit);
-        let Some(connector) = implicit else { return Some(Ok((Stream::clear(tcp), None))) };
+        let Some(connector) = implicit else { return Some(Ok((Stream::Clear(tcp), None))) };
         let began = now();
-        let connected = Stream::connect(Leg::new(tcp), connector, self.door.protocol, limits.handshake_timeout).await;
+        let connected = Stream::connect(tcp, &[], connector, self.door.protocol, limits.handshake_timeout).await;
         Some(match connected {
             Ok((stream, facts)) => Ok((stream, Some((began, facts)))),
             Err(fault) => Err(Undialled { reason: CloseReason::UpstreamTls, fault, handshake: Some(began) }),

@@ -3,7 +3,7 @@
 //! It must never hold more than a reader asked for: octets are inflated straight into the reader's
 //! buffer, which the inbox's limit bounds, and no more compressed octets are read while some are left.
 //! A bomb is therefore slowed down like any fast sender, at one inbox a turn. Buffers belong to the
-//! worker (`leg`); what a quiet side keeps is zlib's own state, about 400 KiB.
+//! worker (`tls`); what a quiet side keeps is zlib's own state, about 400 KiB.
 
 use std::fmt;
 use std::io::{self, IoSlice};
@@ -14,8 +14,8 @@ use flate2::{Compress, Compression, Decompress, FlushCompress, FlushDecompress, 
 use prometheus::IntCounter;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 
-use super::leg::{give_back, take_buffer};
 use super::stream::Stream;
+use crate::tls::{give_back, take_buffer};
 
 /// Mail deflates well at any level; this one keeps up with a fast line.
 const LEVEL: Compression = Compression::new(3);

@@ -3,7 +3,6 @@
 
 mod connection;
 mod deflate;
-mod leg;
 pub(crate) mod listener;
 mod observe;
 mod plan;

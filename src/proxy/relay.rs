@@ -28,12 +28,11 @@ use tokio_util::sync::CancellationToken;
 use zeroize::Zeroize;
 
 use super::deflate::{Deflated, Undeflatable};
-use super::leg::CHUNK;
 use super::record::Record;
 use super::stream::Stream;
 use crate::fault::{Code, Fault};
 use crate::session::{CloseReason, Inboxes, Limits, Observation, Outbox, Session, Violation, ViolationKind};
-use crate::tls::Connector;
+use crate::tls::{CHUNK, Connector};
 use crate::wire::{Protocol, Side};
 
 /// Octets queued for a side, the cost of their runs included, at which the other side is no longer read.
@@ -377,14 +376,13 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Relay<IO> {
     ) -> Result<(Stream<IO>, crate::witness::TlsFacts), Fault> {
         let left = std::mem::take(self.inboxes.of(side));
         let peer = peer(&mut self.client, &mut self.upstream, side);
-        let Stream::Clear(mut leg) = std::mem::replace(&mut peer.stream, Stream::Gone) else {
+        let Stream::Clear(io) = std::mem::replace(&mut peer.stream, Stream::Gone) else {
             return Err(no_layer(side));
         };
-        leg.preload(&left);
         match (side, &self.layers.accept, &self.layers.connect) {
-            (Side::Client, Some(config), _) => Box::pin(Stream::accept(leg, Arc::clone(config), limit)).await,
+            (Side::Client, Some(config), _) => Box::pin(Stream::accept(io, &left, Arc::clone(config), limit)).await,
             (Side::Upstream, _, Some(connector)) => {
-                Box::pin(Stream::connect(leg, connector, self.layers.protocol, limit)).await
+                Box::pin(Stream::connect(io, &left, connector, self.layers.protocol, limit)).await
             }
             (Side::Client, None, _) | (Side::Upstream, _, None) => Err(no_layer(side)),
         }

@@ -6,25 +6,20 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use rustls::ServerConfig;
+use rustls::{ProtocolVersion, ServerConfig};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio_rustls::{TlsAcceptor, client, server};
 
 use super::deflate::Deflated;
-use super::leg::Leg;
 use crate::fault::Fault;
-use crate::tls::{Connector, client_fault, client_timeout};
+use crate::tls::{Connector, Shaken, TlsStream, client_fault, client_timeout};
 use crate::wire::Protocol;
 use crate::witness::TlsFacts;
 
 /// A side's transport.
 #[derive(Debug)]
 pub(super) enum Stream<IO> {
-    Clear(Leg<IO>),
-    /// We are the TLS server.
-    Client(Box<server::TlsStream<Leg<IO>>>),
-    /// We are the TLS client.
-    Upstream(Box<client::TlsStream<Leg<IO>>>),
+    Clear(IO),
+    Tls(Box<TlsStream<IO>>),
     /// DEFLATE over one of the others.
     Deflated(Box<Deflated<IO>>),
     /// There is no connection: it was never made, or its handshake failed.
@@ -32,59 +27,50 @@ pub(super) enum Stream<IO> {
 }
 
 impl<IO: AsyncRead + AsyncWrite + Unpin> Stream<IO> {
-    pub(super) fn clear(io: IO) -> Self {
-        Self::Clear(Leg::new(io))
-    }
-
-    /// Does the handshake as a server.
+    /// Does the handshake as a server. `before` was read from the socket already.
     pub(super) async fn accept(
-        leg: Leg<IO>,
+        io: IO,
+        before: &[u8],
         config: Arc<ServerConfig>,
         limit: Duration,
     ) -> Result<(Self, TlsFacts), Fault> {
-        let handshake = TlsAcceptor::from(config).accept(leg);
+        let handshake = TlsStream::accept(io, before, config);
         let done = tokio::time::timeout(limit, handshake).await.map_err(|_| client_timeout(limit))?;
-        let stream = done.map_err(|error| client_fault(&error))?;
-        let session = stream.get_ref().1;
-        let resumed = session.handshake_kind() == Some(rustls::HandshakeKind::Resumed);
-        let facts = facts(session, session.server_name(), resumed);
-        Ok((Self::Client(Box::new(stream)), facts))
+        let mut shaken = done.map_err(|error| client_fault(&error))?;
+        let asked = shaken.asked.take();
+        Ok(Self::shaken(shaken, asked))
     }
 
-    /// Does the handshake as a client, the certificate's verification included.
+    /// Does the handshake as a client, the certificate's verification included. `before` was read from the
+    /// socket already.
     pub(super) async fn connect(
-        leg: Leg<IO>,
+        io: IO,
+        before: &[u8],
         connector: &Connector,
         protocol: Protocol,
         limit: Duration,
     ) -> Result<(Self, TlsFacts), Fault> {
-        let stream = connector.connect(leg, protocol, limit).await?;
-        let session = stream.get_ref().1;
-        let resumed = session.handshake_kind() == Some(rustls::HandshakeKind::Resumed);
-        let facts = facts(session, Some(&connector.server_name()), resumed);
-        Ok((Self::Upstream(Box::new(stream)), facts))
+        let shaken = connector.connect(io, before, protocol, limit).await?;
+        Ok(Self::shaken(shaken, Some(connector.server_name())))
     }
-}
 
-fn facts<Data>(session: &rustls::ConnectionCommon<Data>, server_name: Option<&str>, resumed: bool) -> TlsFacts {
-    let version = match session.protocol_version() {
-        Some(rustls::ProtocolVersion::TLSv1_3) => "TLSv1.3".to_owned(),
-        Some(rustls::ProtocolVersion::TLSv1_2) => "TLSv1.2".to_owned(),
-        other => format!("{other:?}"),
-    };
-    let cipher = session.negotiated_cipher_suite().map_or_else(String::new, |suite| format!("{:?}", suite.suite()));
-    TlsFacts { version, cipher, server_name: server_name.map(ToOwned::to_owned), resumed }
+    fn shaken(shaken: Shaken<IO>, server_name: Option<String>) -> (Self, TlsFacts) {
+        let version = match shaken.version {
+            Some(ProtocolVersion::TLSv1_3) => "TLSv1.3".to_owned(),
+            Some(ProtocolVersion::TLSv1_2) => "TLSv1.2".to_owned(),
+            other => format!("{other:?}"),
+        };
+        let cipher = shaken.suite.map_or_else(String::new, |suite| format!("{suite:?}"));
+        let facts = TlsFacts { version, cipher, server_name, resumed: shaken.resumed };
+        (Self::Tls(Box::new(shaken.stream)), facts)
+    }
 }
 
 macro_rules! each {
     ($self:expr, $stream:ident => $body:expr, $gone:expr) => {
         match $self.get_mut() {
             Stream::Clear($stream) => $body,
-            Stream::Client($stream) => {
-                let $stream = $stream.as_mut();
-                $body
-            }
-            Stream::Upstream($stream) => {
+            Stream::Tls($stream) => {
                 let $stream = $stream.as_mut();
                 $body
             }

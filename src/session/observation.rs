@@ -312,7 +312,8 @@ labelled! {
         Greeting = "greeting",
         /// A command or answer was refused, replaced or made by the proxy.
         Policy = "policy",
-        /// A command that the proxy serves itself, or one that was malformed.
+        /// A command that the proxy serves itself, one that was malformed, or the rest of one that the server
+        /// refused before its end.
         Local = "local",
     }
 }
@@ -347,7 +348,7 @@ labelled! {
         Syntax = "syntax",
         /// A command that is not known, or was not offered.
         UnknownCommand = "unknown_command",
-        /// A command in a state that does not allow it.
+        /// A command in a state that does not allow it, or success where there can be none.
         State = "state",
         /// A login in clear where TLS is required.
         ClearLogin = "clear_login",

@@ -13,6 +13,7 @@ use rustls::ServerConfig;
 use rustls::server::{ClientHello, ResolvesServerCert, ServerSessionMemoryCache};
 use rustls::sign::CertifiedKey;
 
+use super::asked;
 use super::authority::Authority;
 use super::settings::{CertificateFiles, CertificateSettings};
 use super::store;
@@ -100,6 +101,8 @@ fn server_config(resolver: Arc<dyn ResolvesServerCert>, protocol: Protocol) -> R
         .with_cert_resolver(resolver);
     config.ticketer = rustls::crypto::aws_lc_rs::Ticketer::new().map_err(broken)?;
     config.session_storage = ServerSessionMemoryCache::new(SESSIONS);
+    // for opening and sealing records in place (`records`): nobody else is given them
+    config.enable_secret_extraction = true;
     config.alpn_protocols = vec![protocol.as_label().as_bytes().to_vec()];
     Ok(config)
 }
@@ -137,6 +140,7 @@ impl Files {
 
 impl ResolvesServerCert for Files {
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        asked::note(hello.server_name());
         let chosen = hello.server_name().and_then(|asked| {
             // an exact name goes before a wildcard, whatever their order in the configuration
             let by = |fits: fn(&str, &str) -> bool| {
@@ -173,6 +177,7 @@ struct Minted {
 
 impl ResolvesServerCert for Minted {
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        asked::note(hello.server_name());
         let leaf = match hello.server_name() {
             Some(name) => self.authority.leaf(&[name.to_ascii_lowercase()]),
             None => self.authority.leaf(&self.without_sni),

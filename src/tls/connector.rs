@@ -12,10 +12,9 @@ use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::ServerCertVerifier;
 use rustls_pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio_rustls::TlsConnector;
-use tokio_rustls::client::TlsStream;
 
 use super::store;
+use super::stream::{Shaken, TlsStream};
 use super::verify::{Explaining, Pinned, Refused};
 use crate::fault::{Code, Fault, plain};
 use crate::proxy::UpstreamSettings;
@@ -46,12 +45,14 @@ impl Connector {
                 .map_err(|error| unusable(upstream, &error))?;
             Arc::new(Explaining { inner, upstream: label })
         };
-        let config = ClientConfig::builder_with_provider(provider)
+        let mut config = ClientConfig::builder_with_provider(provider)
             .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])
             .map_err(|error| unusable(upstream, &error))?
             .dangerous()
             .with_custom_certificate_verifier(verifier)
             .with_no_client_auth();
+        // for opening and sealing records in place (`records`): nobody else is given them
+        config.enable_secret_extraction = true;
         Ok(Self { config: Arc::new(config), name })
     }
 
@@ -61,19 +62,20 @@ impl Connector {
         self.name.to_str().into_owned()
     }
 
-    /// Does the handshake; the certificate is verified when this returns a stream.
+    /// Does the handshake; the certificate is verified when this returns a stream. `before` was read from
+    /// the socket already.
     ///
     /// # Errors
     /// When the certificate is refused, the handshake fails, or takes longer than `limit`.
-    pub async fn connect<IO: AsyncRead + AsyncWrite + Unpin>(
+    pub(crate) async fn connect<IO: AsyncRead + AsyncWrite + Unpin>(
         &self,
         io: IO,
+        before: &[u8],
         protocol: Protocol,
         limit: Duration,
-    ) -> Result<TlsStream<IO>, Fault> {
+    ) -> Result<Shaken<IO>, Fault> {
         let alpn = vec![protocol.as_label().as_bytes().to_vec()];
-        let connector = TlsConnector::from(Arc::clone(&self.config));
-        let handshake = connector.with_alpn(alpn).connect(self.name.clone(), io);
+        let handshake = TlsStream::connect(io, before, Arc::clone(&self.config), self.name.clone(), alpn);
         match tokio::time::timeout(limit, handshake).await {
             Ok(done) => done.map_err(|error| handshake_fault(&error)),
             Err(_) => Err(Fault::new(

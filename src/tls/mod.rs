@@ -2,15 +2,22 @@
 //! authority that mints certificates.
 
 mod acceptor;
+mod asked;
 mod authority;
 mod authority_files;
+mod buffers;
 mod connector;
+mod engine;
+mod records;
 mod settings;
 mod store;
+mod stream;
 mod verify;
 
 pub use acceptor::{Acceptor, client_fault, client_timeout};
 pub use authority::{Authority, fingerprint};
+pub(crate) use buffers::{CHUNK, give_back, take_buffer};
 pub use connector::Connector;
 pub(crate) use connector::server_name;
 pub use settings::{AuthoritySettings, CertificateFiles, CertificateSettings, Pin, PinError, Roots};
+pub(crate) use stream::{Shaken, TlsStream};

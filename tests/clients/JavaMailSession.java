@@ -29,7 +29,7 @@ public final class JavaMailSession {
                 + message.getContentType().split(";")[0] + " " + hash(octets.toByteArray()));
         }
         if (protocol.equals("imap")) {
-            Folder work = store.getFolder("Entwürfe");
+            Folder work = store.getFolder(System.getenv().getOrDefault("MAILBOX_PREFIX", "") + "Entwürfe");
             System.out.println("create " + work.create(Folder.HOLDS_MESSAGES));
             inbox.copyMessages(inbox.getMessages(1, 2), work);
             work.appendMessages(inbox.getMessages(1, 1));

@@ -4,7 +4,7 @@ import imaplib
 import time
 
 from deflate import compress
-from session import Transcript, arguments, tls_context
+from session import Transcript, arguments, folder, tls_context
 
 LETTER = b"From: Ada <ada@example.com>\r\nSubject: letter %d\r\n\r\nLetter number %d.\r\n.\r\n"
 ARRIVED = '"05-Feb-2024 10:00:00 +0000"'
@@ -51,20 +51,20 @@ def search_with_literal(client, word):
 
 
 def file_and_mark(client, seen):
-    seen.add("create", client.create("Work"))
-    seen.add("create a name beyond ASCII", client.create("Entw&APw-rfe"))
-    seen.add("create twice", client.create("Work"))
+    seen.add("create", client.create(folder("Work")))
+    seen.add("create a name beyond ASCII", client.create(folder("Entw&APw-rfe")))
+    seen.add("create twice", client.create(folder("Work")))
     for number in range(3):
         letter = LETTER % (number, number)
-        seen.add("append", client.append("Work", r"(\Seen)", ARRIVED, letter))
-    seen.add("append nowhere", client.append("Nowhere", None, ARRIVED, LETTER % (9, 9)))
-    seen.add("copy", client.copy("1:3", "Work"))
+        seen.add("append", client.append(folder("Work"), r"(\Seen)", ARRIVED, letter))
+    seen.add("append nowhere", client.append(folder("Nowhere"), None, ARRIVED, LETTER % (9, 9)))
+    seen.add("copy", client.copy("1:3", folder("Work")))
     seen.add("store", client.store("2", "+FLAGS", r"(\Flagged \Answered)"))
     seen.add("store silently", client.uid("STORE", "3", "FLAGS.SILENT", r"(\Deleted)"))
     seen.add("expunge", client.expunge())
-    seen.add("a command the server refuses", client.copy("1", "Nowhere"))
+    seen.add("a command the server refuses", client.copy("1", folder("Nowhere")))
     seen.add("close", client.close())
-    seen.add("examine", client.select('"Work"', readonly=True))
+    seen.add("examine", client.select('"' + folder("Work") + '"', readonly=True))
     seen.add("copies", client.fetch("1:*", "(FLAGS BODY.PEEK[])"))
     seen.add("unselect", client.unselect())
 
@@ -110,7 +110,7 @@ def main():
         file_and_mark(client, seen)
         wait_for_news(client, args, seen)
         seen.add("noop", client.noop())
-        seen.add("delete folder", client.delete("Work"))
+        seen.add("delete folder", client.delete(folder("Work")))
     seen.add("logout", client.logout())
     seen.print()
 

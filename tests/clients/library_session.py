@@ -2,7 +2,7 @@
 
 import asyncio
 
-from session import Transcript, arguments, tls_context
+from session import Transcript, arguments, folder, tls_context
 
 LETTER = b"From: Ada <ada@example.com>\r\nSubject: letter\r\n\r\nA letter.\r\n.\r\n"
 
@@ -21,17 +21,18 @@ def imapclient(args, seen):
     seen.add("search", list(client.search(["NOT", "DELETED"])))
     seen.add("search text", list(client.search(["SUBJECT", "plain"])))
     messages = client.search()
+    drafts = folder("Entwürfe & mehr")
     for uid, data in sorted(client.fetch(messages, ["FLAGS", "RFC822.SIZE", "ENVELOPE", "BODYSTRUCTURE", "BODY.PEEK[]"]).items()):
         seen.add(f"message {uid}", [data[b"BODY[]"], str(data[b"RFC822.SIZE"]), repr(data[b"ENVELOPE"]), repr(data[b"BODYSTRUCTURE"])])
-    client.create_folder("Entwürfe & mehr")
-    seen.add("folders", sorted(repr(folder) for folder in client.list_folders()))
-    seen.add("append", client.append("Entwürfe & mehr", LETTER, flags=[b"\\Seen"]))
-    seen.add("copy", client.copy(messages[:2], "Entwürfe & mehr"))
+    client.create_folder(drafts)
+    seen.add("folders", sorted(repr(each) for each in client.list_folders()))
+    seen.add("append", client.append(drafts, LETTER, flags=[b"\\Seen"]))
+    seen.add("copy", client.copy(messages[:2], drafts))
     seen.add("flags", repr(sorted(client.add_flags(messages[:1], [b"\\Flagged"]).items())))
     client.idle()
     seen.add("idle", client.idle_done()[0])
-    seen.add("status", repr(sorted(client.folder_status("Entwürfe & mehr", ["MESSAGES", "UNSEEN"]).items())))
-    seen.add("delete", client.delete_folder("Entwürfe & mehr"))
+    seen.add("status", repr(sorted(client.folder_status(drafts, ["MESSAGES", "UNSEEN"]).items())))
+    seen.add("delete", client.delete_folder(drafts))
     seen.add("logout", client.logout())
 
 
@@ -49,13 +50,13 @@ def imap_tools(args, seen):
         for message in box.fetch(mark_seen=False):
             seen.add(f"message {message.uid}", [message.obj.as_bytes(), message.subject, str(message.date), str(message.size)])
         seen.add("bulk", [message.uid for message in box.fetch(AND(all=True), mark_seen=False, bulk=True, headers_only=True)])
-        box.folder.create("Work")
-        seen.add("folders", sorted(folder.name for folder in box.folder.list()))
-        seen.add("append", box.append(LETTER, "Work", dt=None, flag_set=["\\Seen"])[0])
-        seen.add("move", [part[0] for part in box.move(["1"], "Work")])
+        box.folder.create(folder("Work"))
+        seen.add("folders", sorted(each.name for each in box.folder.list()))
+        seen.add("append", box.append(LETTER, folder("Work"), dt=None, flag_set=["\\Seen"])[0])
+        seen.add("move", [part[0] for part in box.move(["1"], folder("Work"))])
         seen.add("flag", [part[0] for part in box.flag(["2"], ["\\Flagged"], True)])
         seen.add("idle", box.idle.wait(timeout=1))
-        seen.add("status", repr(sorted(box.folder.status("Work", ["MESSAGES", "UNSEEN"]).items())))
+        seen.add("status", repr(sorted(box.folder.status(folder("Work"), ["MESSAGES", "UNSEEN"]).items())))
 
 
 async def aioimaplib_session(args, seen):

@@ -3,6 +3,7 @@
 import argparse
 import hashlib
 import json
+import os
 import re
 import ssl
 
@@ -13,7 +14,13 @@ VOLATILE = [
     (re.compile(r"(APPENDUID|COPYUID) \d+"), r"\1 n"),
     (re.compile(r"HIGHESTMODSEQ \d+"), "HIGHESTMODSEQ n"),
     (re.compile(r"MODSEQ \(\d+\)"), "MODSEQ (n)"),
+    (re.compile(r"MAILBOXID \(\w+\)"), "MAILBOXID (n)"),
 ]
+
+
+def folder(name):
+    """The name of a folder beside the inbox, where the server wants it."""
+    return os.environ.get("MAILBOX_PREFIX", "") + name
 
 
 def arguments(description):

@@ -3,9 +3,15 @@
 Cyrus and Courier conflict as packages with Dovecot and with one another, so they are not installed:
 `install` unpacks them and all they need under `target/peers`, and they run in a copy of that tree
 (`chroot`), which needs root. Nothing is started that does not end with the object that started it.
+
+    servers.py cyrus DIRECTORY CHAIN KEY LETTERS
+
+starts one with TLS and the files of LETTERS in its inbox, prints its ports as JSON, and ends it when its
+standard input ends.
 """
 import contextlib
 import crypt
+import imaplib
 import json
 import os
 import secrets
@@ -13,6 +19,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import threading
 import time
 
@@ -48,10 +55,14 @@ def letter(number):
 class Server:
     """What the three have in common: a directory, processes, and the end of both."""
 
-    def __init__(self, directory):
+    def __init__(self, directory, tls=None, letters=None):
+        """`tls`: the files of a certificate and its key, or none for a server in clear. `letters`: a folder whose
+        files are in the inbox from the start; the five of `letter` if it is none."""
         self.directory = directory
         self.processes = []
+        self.tls, self.letters = tls, letters
         self.imap, self.pop3 = free_port(), free_port()
+        self.imaps, self.pop3s = free_port(), free_port()
 
     def spawn(self, *args, **more):
         log = open(os.path.join(self.directory, "log"), "ab")
@@ -168,8 +179,8 @@ metric pop3_executed {{
 class Chrooted(Server):
     """A server in a copy of its unpacked packages."""
 
-    def __init__(self, directory):
-        super().__init__(directory)
+    def __init__(self, directory, tls=None, letters=None):
+        super().__init__(directory, tls, letters)
         source = os.path.join(PEERS, self.tree)
         if not os.path.isdir(source):
             raise SystemExit(f"{source} is missing: run tests/differential/install")
@@ -188,6 +199,15 @@ class Chrooted(Server):
         with open(full, "w") as file:
             file.write(text)
         os.chmod(full, mode)
+
+    def copy_tls(self):
+        """The certificate and its key in one file, where the server may read it."""
+        texts = []
+        for name in self.tls:
+            with open(name, encoding="ascii") as file:
+                texts.append(file.read())
+        self.write("/etc/server.pem", "".join(texts))
+        return "/etc/server.pem"
 
     def own_directory(self, path, mode=0o755, owner=NOBODY):
         os.makedirs(self.inside(path), exist_ok=True)
@@ -233,8 +253,8 @@ class Chrooted(Server):
 class Cyrus(Chrooted):
     name, tree = "Cyrus", "cyrus"
 
-    def __init__(self, directory):
-        super().__init__(directory)
+    def __init__(self, directory, tls=None, letters=None):
+        super().__init__(directory, tls, letters)
         self.devices()
         self.write("/etc/passwd", f"root:x:0:0::/:/bin/sh\ncyrus:x:{NOBODY}:{NOBODY}::/var/lib/cyrus:/bin/sh\n")
         self.write("/etc/group", f"root:x:0:\nmail:x:{NOBODY}:\nnogroup:x:{NOBODY}:\nsasl:x:45:\n")
@@ -262,23 +282,29 @@ autocreate_quota: 0
 autocreate_post: 1
 popminpoll: 0
 idlesocket: /run/cyrus/socket/idle
-""")
+uidl_format: uidonly
+allowapop: yes
+""" + ("" if tls is None else f"tls_server_cert: {self.copy_tls()}\ntls_server_key: /etc/server.pem\n"))
         listen = "cmd=\"{0} -U 1000\" listen=\"127.0.0.1:{1}\" proto=\"tcp4\" prefork=0 maxchild=50"
         self.write("/etc/cyrus.conf", "START {\n recover cmd=\"/usr/lib/cyrus/bin/ctl_cyrusdb -r\"\n}\nSERVICES {\n"
-                   f" imap {listen.format('imapd', self.imap)}\n pop3 {listen.format('pop3d', self.pop3)}\n}}\n"
-                   "EVENTS {\n}\n")
+                   f" imap {listen.format('imapd', self.imap)}\n pop3 {listen.format('pop3d', self.pop3)}\n"
+                   + ("" if tls is None else f" imaps {listen.format('imapd -s', self.imaps)}\n"
+                                             f" pop3s {listen.format('pop3d -s', self.pop3s)}\n")
+                   + "}\nEVENTS {\n}\nDAEMON {\n idled cmd=\"/usr/lib/cyrus/bin/idled\"\n}\n")
         self.call("/usr/sbin/saslpasswd2", "-p", "-c", "-u", "localhost", "-f", "/etc/sasldb2", USER, input=PASSWORD)
         os.chmod(self.inside("/etc/sasldb2"), 0o644)
         for folder in ("db", "proc", "socket", "ptclient", "user", "quota", "msg", "sync", "lock", "rpm"):
             self.own_directory(f"/var/lib/cyrus/{folder}")
         wait_open(self.imap, self.spawn("/usr/lib/cyrus/bin/master", "-D"))
+        if letters is not None:
+            upload(self)
 
 
 class Courier(Chrooted):
     name, tree = "Courier", "courier"
 
-    def __init__(self, directory):
-        super().__init__(directory)
+    def __init__(self, directory, tls=None, letters=None):
+        super().__init__(directory, tls, letters)
         self.devices()
         self.write("/etc/passwd", f"root:x:0:0::/:/bin/sh\nnobody:x:{NOBODY}:{NOBODY}::/:/bin/sh\n"
                                   "courier:x:100:100::/:/bin/sh\n")
@@ -290,7 +316,13 @@ class Courier(Chrooted):
         if not os.path.lexists(self.inside("/var/run")):
             os.symlink("/run", self.inside("/var/run"))
         self.call("/usr/bin/maildirmake.courier", f"/mail/{USER}/Maildir")
-        Dovecot.fill(self.inside(f"/mail/{USER}/Maildir/new"))
+        new = self.inside(f"/mail/{USER}/Maildir/new")
+        if letters is None:
+            Dovecot.fill(new)
+        else:
+            deliver(letters, new)
+        # Its unique-ids hold the time at which this file was made.
+        self.write(f"/mail/{USER}/Maildir/courierpop3dsizelist", "/3 1 1704067200\n")
         for path, _, files in os.walk(self.inside(f"/mail/{USER}")):
             for name in [path] + [os.path.join(path, name) for name in files]:
                 os.chown(name, NOBODY, NOBODY)
@@ -302,26 +334,38 @@ class Courier(Chrooted):
         self.call("/usr/sbin/makeuserdb")
         self.spawn("/usr/lib/courier/courier-authlib/authdaemond")
         common = {"PATH": "/usr/bin:/usr/sbin:/bin:/sbin", "MAILDIRPATH": "Maildir", "TCPDOPTS": ""}
+        if tls is not None:
+            common |= {"TLS_CERTFILE": self.copy_tls(), "COURIERTLS": "/usr/bin/couriertls", "TLS_VERIFYPEER": "NONE",
+                       "IMAP_STARTTLS": "YES", "POP3_STARTTLS": "YES", "IMAP_IDLE_TIMEOUT": "1"}
         imap = {**common, "IMAP_CAPABILITY": "IMAP4rev1 UIDPLUS CHILDREN NAMESPACE THREAD=ORDEREDSUBJECT "
                 "THREAD=REFERENCES SORT QUOTA IDLE", "IMAP_KEYWORDS": "1", "IMAP_ACL": "1", "IMAP_TLS_REQUIRED": "0",
                 "IMAP_EMPTYTRASH": "", "IMAP_USELOCKS": "1", "IMAP_UMASK": "022", "IMAPDSTART": "YES",
                 "IMAP_SHAREDINDEXFILE": "/etc/courier/shared/index", "TLS_PROTOCOL": "TLS1.2+"}
         tcpd = ["/usr/sbin/couriertcpd", "-address=127.0.0.1", "-maxprocs=100", "-maxperip=100",
                 "-nodnslookup", "-noidentlookup"]
-        first = self.spawn(*tcpd, str(self.imap), "/usr/lib/courier/courier/imaplogin", "/usr/bin/imapd",
-                           "Maildir", env=imap)
-        second = self.spawn(*tcpd, str(self.pop3), "/usr/lib/courier/courier/courierpop3login",
-                            "/usr/lib/courier/courier/courierpop3d", "Maildir", env={**common, "POP3AUTH": "LOGIN PLAIN"})
-        wait_open(self.imap, first)
-        wait_open(self.pop3, second)
+        pop3 = {**common, "POP3AUTH": "LOGIN PLAIN"}
+        programs = {
+            "imap": ("/usr/lib/courier/courier/imaplogin", "/usr/bin/imapd", "Maildir"),
+            "pop3": ("/usr/lib/courier/courier/courierpop3login", "/usr/lib/courier/courier/courierpop3d", "Maildir"),
+        }
+        waits = [(self.imap, self.spawn(*tcpd, str(self.imap), *programs["imap"], env=imap)),
+                 (self.pop3, self.spawn(*tcpd, str(self.pop3), *programs["pop3"], env=pop3))]
+        if tls is not None:
+            inside = ("/usr/bin/couriertls", "-server", "-tcpd")
+            waits += [(self.imaps, self.spawn(*tcpd, str(self.imaps), *inside, *programs["imap"],
+                                              env={**imap, "IMAP_TLS": "1"})),
+                      (self.pop3s, self.spawn(*tcpd, str(self.pop3s), *inside, *programs["pop3"],
+                                              env={**pop3, "POP3_TLS": "1"}))]
+        for port, process in waits:
+            wait_open(port, process)
 
 
-def start(name, directory):
+def start(name, directory, tls=None, letters=None):
     """A running server; one that does not start leaves nothing behind, and says what it logged."""
     kind = ALL[name]
     server = kind.__new__(kind)
     try:
-        server.__init__(directory)
+        server.__init__(directory, **({} if tls is None else {"tls": tls, "letters": letters}))
     except BaseException:
         with contextlib.suppress(Exception):
             print(server.log())
@@ -331,3 +375,45 @@ def start(name, directory):
 
 
 ALL = {"dovecot": Dovecot, "cyrus": Cyrus, "courier": Courier}
+
+
+def letters_of(folder):
+    """The files in the order of their names, each with the second in which it arrived: one comes each minute."""
+    for number, name in enumerate(sorted(os.listdir(folder))):
+        with open(os.path.join(folder, name), "rb") as file:
+            yield file.read(), 1704067200 + 60 * number
+
+
+def deliver(folder, new):
+    """Puts the files of a folder into a Maildir, whose server has not seen it yet."""
+    for text, arrived in letters_of(folder):
+        path = os.path.join(new, f"{arrived}.M0.lab")
+        with open(path, "wb") as file:
+            file.write(text)
+        os.utime(path, (arrived, arrived))
+
+
+def upload(server):
+    """The same for a server that has no Maildir."""
+    client = imaplib.IMAP4("127.0.0.1", server.imap, timeout=20)
+    client.login(USER, PASSWORD)
+    for text, arrived in letters_of(server.letters):
+        typ, answer = client.append("INBOX", None, imaplib.Time2Internaldate(arrived), text.replace(b"\n", b"\r\n"))
+        if typ != "OK":
+            raise SystemExit(f"{server.name} does not take a letter: {answer}")
+    client.logout()
+
+
+def main():
+    name, directory, chain, key, letters = sys.argv[1:]
+    server = start(name, directory, (chain, key), letters)
+    try:
+        print(json.dumps({"imap": server.imap, "pop3": server.pop3, "imaps": server.imaps, "pop3s": server.pop3s}),
+              flush=True)
+        sys.stdin.read()
+    finally:
+        server.stop()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,6 +1,6 @@
 //! Real servers and real clients through the proxy, each compared with the same run direct.
 //!
-//! A `Lab` is a Dovecot of its own with a proxy before it, or with nothing before it. A scenario is
+//! A `Lab` is a server of its own with a proxy before it, or with nothing before it. A scenario is
 //! played in both, and what the client saw and what the server kept must be the same.
 
 #![expect(
@@ -25,8 +25,10 @@ mod mail;
 mod mailwarden;
 mod refusals;
 mod secrets;
+mod server;
 mod starttls;
 mod suites;
 mod sync;
+mod table;
 mod talk;
 mod upstreams;

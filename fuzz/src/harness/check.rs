@@ -40,6 +40,23 @@ pub fn none_owed(events: &[Observation]) -> bool {
     open.len() <= 1 && open.values().all(|command| matches!(*command, "AUTHENTICATE" | "IDLE"))
 }
 
+/// The client waits for the server's word in a command in which they speak in turn: what it has said ahead
+/// stays unread, for it is an answer to nothing yet (RFC 9051 §6.2.2, §6.3.13).
+pub fn awaits_word(events: &[Observation]) -> bool {
+    let (mut open, mut granted) = (None, false);
+    for event in events {
+        match event {
+            Observation::CommandBegun { id, command, .. } if matches!(command.as_ref(), "AUTHENTICATE" | "IDLE") => {
+                (open, granted) = (Some(*id), false);
+            }
+            Observation::CommandCompleted { id, .. } if open == Some(*id) => open = None,
+            Observation::Said(said) if open.is_some() && said.id == open => granted = said.by == Speaker::Upstream,
+            _ => {}
+        }
+    }
+    open.is_some() && !granted
+}
+
 /// No event says that octets differ from those that came.
 pub fn nothing_objected(events: &[Observation]) -> bool {
     !events.iter().any(|event| match event {
@@ -71,7 +88,7 @@ pub fn answered_once(client: &[u8], down: &[u8]) {
 }
 
 /// The first line of each response.
-fn responses(mut down: &[u8]) -> Vec<&[u8]> {
+pub fn responses(mut down: &[u8]) -> Vec<&[u8]> {
     let mut first = Vec::new();
     let mut inside = false;
     while let Some(end) = down.windows(2).position(|pair| pair == b"\r\n") {

@@ -3,7 +3,7 @@
 
 use mailwarden::wire::Protocol;
 
-use super::check::announced;
+use super::check::{announced, responses};
 use super::script::TAG;
 
 pub struct Server {
@@ -109,13 +109,26 @@ impl Server {
             Protocol::Pop3 => b"+OK done\r\n".to_vec(),
         };
         self.is_tame &= self.is_tame_answer(&template);
-        let goes_on = template.split(|octet| *octet == b'\n').rev().nth(1);
-        let goes_on = goes_on.is_some_and(|line| line.starts_with(b"+ "));
+        let goes_on = self.is_go_ahead(&template);
         let octets = template.iter().flat_map(|octet| match *octet {
             TAG => tag.as_bytes().to_vec(),
             octet => vec![octet],
         });
         (octets.collect(), goes_on)
+    }
+
+    /// What the answer says first of the command: go on, or how it ended. What it says behind that counts for
+    /// nothing here; it is for the proxy to notice.
+    fn is_go_ahead(&self, answer: &[u8]) -> bool {
+        let lines = match self.protocol {
+            Protocol::Imap => responses(answer),
+            Protocol::Pop3 => {
+                answer.split_inclusive(|octet| *octet == b'\n').filter_map(|line| line.strip_suffix(b"\r\n")).collect()
+            }
+        };
+        let words: &[&[u8]] = &[b"\xF7 OK", b"\xF7 NO", b"\xF7 BAD", b"-ERR", b"+"];
+        let first = lines.into_iter().find(|line| words.iter().any(|word| line.starts_with(word)));
+        first.is_some_and(|line| matches!(line, b"+" | [b'+', b' ', ..]))
     }
 
     /// Untagged lines without literals, and one line that ends it. In POP3 a line, for whether there must be

@@ -2,7 +2,7 @@ use tokio::io::{AsyncWriteExt, DuplexStream, duplex};
 
 use super::*;
 use crate::metrics::Metrics;
-use crate::proxy::leg::CHUNK;
+use crate::tls::CHUNK;
 use crate::wire::Side;
 
 fn tally() -> Tally {
@@ -18,7 +18,7 @@ fn tally() -> Tally {
 
 fn layer(left: &[u8]) -> (Deflated<DuplexStream>, DuplexStream) {
     let (near, far) = duplex(16 << 10);
-    (Deflated::new(Stream::clear(near), left, tally()), far)
+    (Deflated::new(Stream::Clear(near), left, tally()), far)
 }
 
 fn deflated(octets: &[u8], flush: FlushCompress) -> Vec<u8> {
@@ -114,8 +114,8 @@ async fn a_stream_that_its_peer_ends_says_nothing_more() {
 #[tokio::test]
 async fn octets_without_pattern_pass_both_ways_at_once() {
     let (near, far) = duplex(4 << 10);
-    let one = Deflated::new(Stream::clear(near), b"", tally());
-    let two = Deflated::new(Stream::clear(far), b"", tally());
+    let one = Deflated::new(Stream::Clear(near), b"", tally());
+    let two = Deflated::new(Stream::Clear(far), b"", tally());
     let mut seed = 1_u32;
     let noise: Vec<u8> = std::iter::repeat_with(|| {
         seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);

@@ -98,7 +98,7 @@ async fn logged_in(offered: bool, used: bool) -> Scene {
     let session = Imap::new(Setup { terms: Arc::new(terms), seed: 1, started: now() });
     let ((client, near), (server, far)) = (duplex(64 << 10), duplex(64 << 10));
     let layers = Layers { accept: None, connect: None, protocol: Protocol::Imap };
-    let (seen, stop, task) = start(session, layers, Stream::clear(near), Stream::clear(far));
+    let (seen, stop, task) = start(session, layers, Stream::Clear(near), Stream::Clear(far));
     let (mut client, mut server) = (Talker::new(client), Talker::new(server));
     server.say("* OK hi\r\n").await;
     client.hears("* OK hi").await;

@@ -116,7 +116,7 @@ impl Rig {
     fn with(session: Pipe, accept: Option<Arc<ServerConfig>>, connect: Option<Arc<Connector>>, pipe: usize) -> Self {
         let ((client, near), (server, far)) = (duplex(pipe), duplex(pipe));
         let layers = Layers { accept, connect, protocol: Protocol::Imap };
-        let (seen, stop, task) = start(session, layers, Stream::clear(near), Stream::clear(far));
+        let (seen, stop, task) = start(session, layers, Stream::Clear(near), Stream::Clear(far));
         Self { client, server, seen, stop, task }
     }
 }
@@ -202,14 +202,14 @@ async fn both_sides_may_send_ten_mebibytes_at_once_in_tls() {
     let limit = Duration::from_secs(5);
     let server = tokio_rustls::TlsAcceptor::from(Arc::clone(&accept)).accept(server);
     let (client, near, server, far) = tokio::join!(
-        connector.connect(client, Protocol::Imap, limit),
-        Stream::accept(super::super::leg::Leg::new(near), accept, limit),
+        connector.connect(client, &[], Protocol::Imap, limit),
+        Stream::accept(near, &[], accept, limit),
         server,
-        Stream::connect(super::super::leg::Leg::new(far), &connector, Protocol::Imap, limit),
+        Stream::connect(far, &[], &connector, Protocol::Imap, limit),
     );
     let layers = Layers { accept: None, connect: None, protocol: Protocol::Imap };
     let (seen, _stop, task) = start(Pipe::default(), layers, near.unwrap().0, far.unwrap().0);
-    let (client_in, mut client_out) = tokio::io::split(client.unwrap());
+    let (client_in, mut client_out) = tokio::io::split(client.unwrap().stream);
     let (server_in, mut server_out) = tokio::io::split(server.unwrap());
     let (up, down) = (pattern(10 << 20, 1), pattern(10 << 20, 2));
     let (sent_up, sent_down) = (up.clone(), down.clone());
@@ -341,7 +341,7 @@ async fn a_client_side_starttls_hands_what_was_read_ahead_to_the_tls_engine() {
     // the ClientHello travels in the same octets as the command (RFC 9051 §6.2.1 lets it wait; this does not)
     let (mut plain, tls_side) = (rig.client, duplex(64 << 10));
     let (inner, mut wire) = tls_side;
-    let handshake = connector.connect(inner, Protocol::Imap, Duration::from_secs(5));
+    let handshake = connector.connect(inner, &[], Protocol::Imap, Duration::from_secs(5));
     let pump = async {
         let mut hello = vec![0; 16 << 10];
         let count = wire.read(&mut hello).await.unwrap();
@@ -353,7 +353,7 @@ async fn a_client_side_starttls_hands_what_was_read_ahead_to_the_tls_engine() {
     };
     let mut server = rig.server;
     let talk = async {
-        let mut tls = handshake.await.unwrap();
+        let mut tls = handshake.await.unwrap().stream;
         tls.write_all(b"secret").await.unwrap();
         tls.flush().await.unwrap();
         let mut got = [0; 6];

@@ -6,19 +6,15 @@ use std::time::Instant;
 
 use bytes::{Bytes, BytesMut};
 
-use super::judge::Refusal;
 use super::phase::{Answer, Body, Phase, Whose};
 use super::server::Fate;
 use super::status::code_numbers;
 use super::{Imap, Stray, send, wipe};
-use crate::policy::{Facts, Permit};
-use crate::session::{
-    Answered, CloseReason, CommandId, Completion, MessageRef, Observation, Outbox, Speaker, ViolationKind,
-};
-use crate::wire::imap::{
-    Announcement, AppendMore, Between, Enclosure, MessageHead, Spec, Stop, Tail, parse_append_more,
-};
-use crate::wire::{Protocol, Side};
+use crate::session::{Alteration, CommandId, MessageRef, Observation, Outbox, Speaker, ViolationKind};
+use crate::wire::Side;
+use crate::wire::imap::{Announcement, Stop, Tail, parse_append_more};
+
+const LINE_END: &[u8] = b"\r\n";
 
 impl Imap {
     /// The server takes the message: let its octets through, and tell a client that waits.
@@ -75,7 +71,7 @@ impl Imap {
             return self.finish_refused(body, line, tail, early, now, out);
         }
         match parse_append_more(&line, body.enclosure) {
-            Ok(more) => self.more_of_message(more, body, line, now, out),
+            Ok(more) => self.more_of_message(&more, body, line, tail, now, out),
             Err(_) if !self.enforcing() => {
                 Self::violated(
                     Side::Client,
@@ -95,94 +91,7 @@ impl Imap {
         }
     }
 
-    /// One judgement covers the command's further messages, but not what they need or copy from elsewhere.
-    fn more_of_message(&mut self, more: AppendMore, body: Body, line: BytesMut, now: Instant, out: &mut Outbox) {
-        let Whose::Open(spec) = body.whose else { return };
-        let (AppendMore::End(between) | AppendMore::Message(_, between)) = &more;
-        if !self.are_offered(&between.needs) || (!body.several && !between.needs.is_empty()) {
-            let detail = "A further message is of a kind that is not offered here";
-            return self.client_fault(ViolationKind::UnknownCommand, detail, now, out);
-        }
-        if let Err(refusal) = self.judge_between(spec, between, now, out) {
-            self.say_between(Speaker::ClientHeld, between, &line, now, out);
-            return self.deny_begun(refusal.sentence(), now, out);
-        }
-        match more {
-            AppendMore::End(between) => {
-                self.say_between(Speaker::Client, &between, &line, now, out);
-                self.end_message_command(body, line, out);
-            }
-            AppendMore::Message(message, between) => self.next_message(spec, &message, &between, body, line, now, out),
-        }
-    }
-
-    /// What a CATENATE copies from elsewhere is judged as part of the same command.
-    fn judge_between(
-        &self,
-        spec: &Spec,
-        between: &Between,
-        now: Instant,
-        out: &mut Outbox,
-    ) -> Result<Option<Permit>, Refusal> {
-        let copies = between.needs.iter().any(|group| group.contains(&"CATENATE"));
-        let Some(id) = self.open_id().filter(|_| copies || !between.mailboxes.is_empty()) else { return Ok(None) };
-        let facts = Facts {
-            protocol: Protocol::Imap,
-            logged_in: self.logged_in(),
-            user: self.user.as_deref(),
-            command: spec.name.strip_prefix("UID ").unwrap_or(spec.name),
-            operation: spec.operation,
-            effect: spec.effect,
-            mailboxes: &between.mailboxes,
-            selected: self.acted_on(spec, &between.needs),
-            message: None,
-        };
-        self.ask(id, &facts, now, out).map(Some)
-    }
-
-    /// What has gone up of the command cannot be taken back, so the session ends with the command unfinished
-    /// (RFC 3502).
-    fn deny_begun(&mut self, sentence: &str, now: Instant, out: &mut Outbox) {
-        if let Some(open) = self.pending.pop_back() {
-            let (id, completion, code, by) = (open.id, Completion::Aborted, None, Answered::Policy);
-            let latency = now.saturating_duration_since(open.begun);
-            out.observe(now, Observation::CommandCompleted { id, completion, code, by, latency });
-        }
-        self.end(CloseReason::Policy, sentence, now, out);
-    }
-
-    #[expect(clippy::too_many_arguments, reason = "one step of more_of_message, which has nearly as many")]
-    fn next_message(
-        &mut self,
-        spec: &'static Spec,
-        message: &MessageHead,
-        between: &Between,
-        body: Body,
-        line: BytesMut,
-        now: Instant,
-        out: &mut Outbox,
-    ) {
-        let is_part = body.enclosure == Enclosure::Catenate && between.needs.is_empty();
-        let before = body.stored.last().copied().filter(|_| is_part).unwrap_or_default();
-        if message.announced.size.saturating_add(before) > self.setup.terms.limits.message as u64 {
-            let detail = "[TOOBIG] A message of the command is larger than this server takes";
-            return self.client_fault(ViolationKind::LiteralTooLarge, detail, now, out);
-        }
-        self.say_between(Speaker::Client, between, &line, now, out);
-        let encoded = send::encode(line, &[], Some(&message.announced), !between.secrets.is_empty());
-        let mut next = Body::announced(&message.announced, message.enclosure, body.several, Whose::Open(spec));
-        next.stored = body.stored;
-        if is_part {
-            next.stored.pop();
-            next.before = before;
-        }
-        for run in encoded.left {
-            out.send(Side::Upstream, run);
-        }
-        self.phase = Phase::Announced(next);
-    }
-
-    fn end_message_command(&mut self, body: Body, line: BytesMut, out: &mut Outbox) {
+    pub(super) fn end_message_command(&mut self, body: Body, line: BytesMut, out: &mut Outbox) {
         out.send(Side::Upstream, line.freeze());
         self.stray = Some(Stray::EmptyLine);
         if let Some(open) = self.pending.back_mut() {
@@ -202,8 +111,12 @@ impl Imap {
         now: Instant,
         out: &mut Outbox,
     ) {
+        if line != LINE_END {
+            let change = (line.len() as u64, LINE_END.len() as u64);
+            send::altered(Side::Upstream, Alteration::Local, change, now, out);
+        }
         wipe(&mut line);
-        out.send(Side::Upstream, Bytes::from_static(b"\r\n"));
+        out.send(Side::Upstream, Bytes::from_static(LINE_END));
         self.stray = Some(Stray::EmptyLine);
         self.pending.pop_back();
         if let Some(answer) = body.early {

@@ -45,6 +45,7 @@ impl Imap {
             Phase::Greeting(_)
             | Phase::Runs(_)
             | Phase::Announced(_)
+            | Phase::CallOff(_)
             | Phase::Idle(_)
             | Phase::Detach(_)
             | Phase::Switch
@@ -451,9 +452,9 @@ impl Imap {
     ) {
         let Tail::Literal(Announcement { octets, synchronizing, .. }) = tail else { return };
         let open = self.pending.iter_mut().find(|pending| Some(pending.id) == id);
-        let (client_waits, several, before, early) = (synchronizing, true, 0, None);
+        let (client_waits, several, nth, before, early) = (synchronizing, true, 1, 0, None);
         let (enclosure, whose) = (Enclosure::None, Whose::Unjudged(id));
-        let body = Body { octets, client_waits, enclosure, several, stored, before, early, whose };
+        let body = Body { octets, client_waits, enclosure, several, nth, stored, before, early, whose };
         match open {
             _ if !synchronizing => self.begin_octets(body, now, out),
             Some(open) => {

@@ -171,6 +171,7 @@ impl Imap {
             mailboxes: &[],
             selected: self.selected.as_deref(),
             message: None,
+            nth_message: None,
         };
         // in this posture a refusal is only reported
         let _reported: Result<Permit, Refusal> = self.ask(id, &facts, now, out);

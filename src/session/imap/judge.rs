@@ -1,6 +1,7 @@
 //! Decides about a complete command, before any of its octets goes up.
 
 use std::borrow::Cow;
+use std::ops::RangeInclusive;
 use std::time::Instant;
 
 use bytes::BytesMut;
@@ -37,14 +38,35 @@ impl Refusal {
         Self { word: "NO", code: Some("PRIVACYREQUIRED".into()), sentence, by }
     }
 
+    /// A message that is larger than the limit.
+    pub(super) fn too_big(sentence: &str) -> Self {
+        let (sentence, by) = (sentence.to_owned(), Answered::Syntax);
+        Self { word: "NO", code: Some("TOOBIG".into()), sentence, by }
+    }
+
     /// What the client is told.
     pub(super) fn sentence(&self) -> &str {
         &self.sentence
     }
 
-    pub(super) fn answer(self, tag: &str, id: CommandId, begun: Instant) -> Answer {
+    /// What the client is told, with the response code.
+    pub(super) fn text(&self) -> String {
         let code = self.code.as_ref().map_or_else(String::new, |code| format!("[{code}] "));
-        let line = format!("{tag} {} {code}{}\r\n", self.word, self.sentence);
+        format!("{code}{}", self.sentence)
+    }
+
+    /// The client did what it may not do here.
+    pub(super) fn is_bad(&self) -> bool {
+        self.word == "BAD"
+    }
+
+    /// Who refuses.
+    pub(super) fn by(&self) -> Answered {
+        self.by
+    }
+
+    pub(super) fn answer(self, tag: &str, id: CommandId, begun: Instant) -> Answer {
+        let line = format!("{tag} {} {}\r\n", self.word, self.text());
         let completion = match self.word {
             "OK" => Completion::Ok,
             "NO" => Completion::No,
@@ -124,12 +146,7 @@ impl Imap {
         let too_large = message.announced.size > self.setup.terms.limits.message as u64;
         let judged = self.judge(id, &command, &octets, now, out);
         let refusal = match judged {
-            Ok(_) if too_large => Err(Refusal {
-                word: "NO",
-                code: Some("TOOBIG".into()),
-                sentence: "The message is larger than this server takes".to_owned(),
-                by: Answered::Syntax,
-            }),
+            Ok(_) if too_large => Err(Refusal::too_big("The message is larger than this server takes")),
             judged => judged,
         };
         self.say_command(id, &command, &octets, refusal.is_ok(), now, out);
@@ -141,12 +158,15 @@ impl Imap {
                 self.refuse(answer, tail, early, now, out);
             }
             Ok(permit) => {
-                let encoded = send::encode(octets, &command.literals, Some(&message.announced), false);
+                let hide = !command.secrets.is_empty();
+                let encoded = send::encode(octets, &command.literals, Some(&message.announced), hide);
                 if let Some(change) = encoded.altered {
                     send::altered(Side::Upstream, Alteration::LiteralForm, change, now, out);
                 }
                 let several = command.verb() == "APPEND";
-                let body = Body::announced(&message.announced, message.enclosure, several, Whose::Open(command.spec));
+                let mut body =
+                    Body::announced(&message.announced, message.enclosure, several, Whose::Open(command.spec));
+                body.nth = command.messages;
                 let runs = Runs { left: encoded.left, then: Then::Body(body) };
                 let kind = Kind::Append { mailbox: named(&command) };
                 // while its literal is open nothing else is sent anyway
@@ -298,12 +318,29 @@ impl Imap {
             mailboxes: &command.mailboxes,
             selected: self.acted_on(command.spec, &command.needs),
             message: None,
+            nth_message: None,
         };
         // NO is no defined answer to these (RFC 9051 §6.1)
         if matches!(command.name, "CAPABILITY" | "NOOP" | "LOGOUT" | "STARTTLS") {
             return Ok(Policy::own());
         }
-        self.ask(id, &facts, now, out)
+        self.ask_of_each(id, &facts, 1..=command.messages, now, out)
+    }
+
+    /// The policy's verdict on each of these messages of a command; on the command itself if it brings none.
+    pub(super) fn ask_of_each(
+        &self,
+        id: CommandId,
+        facts: &Facts<'_>,
+        messages: RangeInclusive<u32>,
+        now: Instant,
+        out: &mut Outbox,
+    ) -> Result<Permit, Refusal> {
+        let mut permit = None;
+        for nth in messages {
+            permit = Some(self.ask(id, &Facts { nth_message: Some(nth), ..*facts }, now, out)?);
+        }
+        permit.map_or_else(|| self.ask(id, facts, now, out), Ok)
     }
 
     /// The policy's verdict on the response that names the user of an authentication exchange.
@@ -324,6 +361,7 @@ impl Imap {
             mailboxes: &[],
             selected: None,
             message: None,
+            nth_message: None,
         };
         self.ask(id, &facts, now, out)
     }

@@ -13,6 +13,7 @@ mod compress;
 mod data;
 mod exchange;
 mod forward;
+mod further;
 mod greeting;
 mod judge;
 mod phase;
@@ -89,9 +90,11 @@ pub struct Imap {
 
 /// Capabilities that decide what the proxy itself may do.
 #[derive(Debug, Default, Clone, Copy)]
+#[expect(clippy::struct_excessive_bools, reason = "a set of capabilities, each there or not")]
 struct ServerFacts {
     initial_response: bool,
     unselect: bool,
+    multiappend: bool,
     /// A SCRAM mechanism with channel binding was listed, so none may be offered.
     scram_plus: bool,
 }
@@ -209,6 +212,7 @@ impl Imap {
             return;
         }
         self.flush_local(out);
+        self.report_open_cut(now, out);
         if self.responses.at_boundary() && !matches!(self.phase, Phase::Switch | Phase::Opaque) && !self.bye {
             let code = match why {
                 CloseReason::ClientViolation => "",
@@ -322,6 +326,7 @@ impl Imap {
     /// still delivered, but nothing unfinished is waited for.
     fn done_with_client(&self) -> bool {
         match self.phase {
+            _ if self.responses.is_cutting() => false,
             Phase::Hold(_) | Phase::Answer(_) | Phase::Detach(_) => false,
             Phase::Command => self.pending.iter().all(|pending| matches!(pending.kind, Kind::Raw)),
             _ => true,

@@ -40,6 +40,8 @@ pub(super) enum Phase {
     Body(Body),
     /// The line that follows a message literal is awaited.
     BodyTail(Body),
+    /// A further message was refused and the command is being called off; the server's answer is awaited.
+    CallOff(Box<CallOff>),
     /// An authentication exchange (RFC 9051 §6.2.2).
     Sasl(Sasl),
     /// IDLE (RFC 9051 §6.3.13).
@@ -163,6 +165,8 @@ pub(super) struct Body {
     pub(super) enclosure: Enclosure,
     /// The command may carry more than one message: APPEND, not REPLACE (RFC 8508 §3.3).
     pub(super) several: bool,
+    /// Which of the command's messages it is, or is of; counted from 1.
+    pub(super) nth: u32,
     /// Sizes of the messages of this command that have been sent.
     pub(super) stored: Vec<u64>,
     /// Octets of the same message that went before: earlier parts of a CATENATE.
@@ -171,6 +175,19 @@ pub(super) struct Body {
     pub(super) early: Option<Box<Answer>>,
     /// Which command it belongs to.
     pub(super) whose: Whose,
+}
+
+/// An APPEND that is called off by a message of no octets (RFC 3502 §6.3.11).
+#[derive(Debug)]
+pub(super) struct CallOff {
+    /// What the client is told once the server has given it up.
+    pub(super) answer: Answer,
+    /// How the refused line ended: what of it the client still sends.
+    pub(super) tail: Tail,
+    /// Sizes of the messages before the refused one.
+    pub(super) stored: Vec<u64>,
+    /// The server asked for the message of no octets, and the command's end was sent.
+    pub(super) ended: bool,
 }
 
 /// Which command a message literal belongs to.

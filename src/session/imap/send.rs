@@ -332,7 +332,7 @@ pub(super) fn altered(to: Side, why: Alteration, (removed, added): (u64, u64), n
 impl Body {
     /// A message literal that was announced by the client.
     pub(super) fn announced(message: &Announced, enclosure: Enclosure, several: bool, whose: Whose) -> Self {
-        let (octets, client_waits, stored, before) = (message.size, message.sync, Vec::new(), 0);
-        Self { octets, client_waits, enclosure, several, stored, before, early: None, whose }
+        let (octets, client_waits, stored, before, nth) = (message.size, message.sync, Vec::new(), 0, 1);
+        Self { octets, client_waits, enclosure, several, nth, stored, before, early: None, whose }
     }
 }

@@ -237,6 +237,11 @@ impl Imap {
                 Fate::Drop
             }
             Phase::Announced(body) => self.message_accepted(line, text, body, now, out),
+            Phase::CallOff(call_off) if !call_off.ended => {
+                self.say(Speaker::UpstreamHeld, self.open_id(), line, now, out);
+                self.end_of_call_off(call_off, now, out);
+                Fate::Drop
+            }
             Phase::Idle(Idle::Asked) => {
                 self.phase = Phase::Idle(Idle::Granted);
                 self.say(Speaker::Upstream, self.open_id(), line, now, out);
@@ -298,6 +303,15 @@ impl Imap {
     pub(super) fn cut_to(&mut self, octets: u64) {
         if let Progress::Cut { added, .. } = &mut self.responses.progress {
             *added = Some(octets);
+        }
+    }
+
+    /// The session ends before a status line that went down in part does: how long it is will not be known.
+    /// What was looked at of it is told, for that does not depend on the reads.
+    pub(super) fn report_open_cut(&self, now: Instant, out: &mut Outbox) {
+        if let Progress::Cut { added: Some(added), .. } = self.responses.progress {
+            let (to, why, removed) = (Side::Client, Alteration::StatusCut, self.setup.terms.limits.status_line as u64);
+            out.observe(now, Observation::Altered { to, why, removed, added });
         }
     }
 }

@@ -111,6 +111,11 @@ impl Imap {
                 self.phase = Phase::BodyTail(body);
                 Fate::Drop
             }
+            Phase::CallOff(call_off) if refused || call_off.ended => {
+                self.say(Speaker::UpstreamHeld, self.open_id(), line, now, out);
+                self.called_off(*call_off, refused, early, now, out);
+                Fate::Drop
+            }
             phase => {
                 self.phase = phase;
                 self.upstream_slip(ViolationKind::TooSoon, "A command was answered before its end", now, out)
@@ -243,6 +248,7 @@ impl Imap {
                 Self::report_stored(id, &stored, mailbox.as_ref(), status.code, now, out);
             }
             Kind::Logout if ok => {
+                self.report_open_cut(now, out);
                 self.abort_pending(now, out);
                 self.phase = Phase::Closed;
                 self.change_state(State::Logout, now, out);
@@ -401,6 +407,7 @@ impl Imap {
             let rev2 = is("IMAP4rev2");
             self.server.initial_response |= rev2 || is("SASL-IR");
             self.server.unselect |= rev2 || is("UNSELECT");
+            self.server.multiappend |= is("MULTIAPPEND");
         }
         self.learn_compression(list);
         let filtered = self.capability_rules().filter(list);

@@ -81,6 +81,7 @@ impl Imap {
             mailboxes: &[],
             selected: self.selected.as_deref(),
             message: None,
+            nth_message: None,
         };
         self.ask(id, &facts, now, out)
     }

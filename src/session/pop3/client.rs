@@ -304,6 +304,7 @@ impl Pop3 {
             mailboxes: &[],
             selected: None,
             message,
+            nth_message: None,
         })
     }
 

@@ -38,6 +38,8 @@ pub struct Command {
     pub secrets: Vec<Range<usize>>,
     /// Capabilities that the command and its arguments need: of each group one must be offered.
     pub needs: Vec<&'static [&'static str]>,
+    /// Messages that begin in it (APPEND, REPLACE); more may follow the octets of the last.
+    pub messages: u32,
     /// Facts that only some commands have.
     pub details: Details,
 }
@@ -274,6 +276,8 @@ pub struct Between {
     pub needs: Vec<&'static [&'static str]>,
     /// As [`Command::secrets`].
     pub secrets: Vec<Range<usize>>,
+    /// Further messages that begin here.
+    pub messages: u32,
 }
 
 /// Reads one command, its mailbox names in modified UTF-7.
@@ -315,8 +319,8 @@ pub fn parse_with(input: &[u8], names: Names) -> Result<Command, Stop> {
 pub fn parse_append_more(input: &[u8], enclosure: Enclosure) -> Result<AppendMore, Stop> {
     let mut reader = Reader::new(input, Names::ModifiedUtf7);
     let read = grammar::append_more(&mut reader, enclosure);
-    let Facts { mailboxes, needs, secrets, .. } = reader.facts;
-    let between = Between { mailboxes, needs, secrets };
+    let Facts { mailboxes, needs, secrets, messages, .. } = reader.facts;
+    let between = Between { mailboxes, needs, secrets, messages };
     match read {
         Ok(()) => Ok(AppendMore::End(between)),
         Err(Fault::Message(message)) => Ok(AppendMore::Message(*message, between)),
@@ -360,6 +364,7 @@ fn assemble(reader: Reader<'_>, tag: Tag, spec: &'static Spec) -> Command {
         literals: facts.literals,
         secrets: facts.secrets,
         needs: facts.needs,
+        messages: facts.messages,
         details: facts.details,
     }
 }

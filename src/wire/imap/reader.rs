@@ -36,6 +36,7 @@ pub(super) struct Facts {
     pub(super) literals: Vec<LiteralSpan>,
     pub(super) secrets: Vec<Range<usize>>,
     pub(super) needs: Vec<&'static [&'static str]>,
+    pub(super) messages: u32,
     pub(super) details: Details,
 }
 
@@ -105,6 +106,7 @@ impl<'a> Reader<'a> {
             literals: Vec::new(),
             secrets: Vec::new(),
             needs: Vec::new(),
+            messages: 0,
             details: Details::None,
         };
         Self { input, at: 0, depth: 0, names, facts }

@@ -19,6 +19,7 @@ pub(crate) fn script(lab: &Lab, name: &str, port: u16, extra: &[&str]) -> String
     let mut command = Command::new("python3");
     command.arg(path).args(["--port", &port.to_string(), "--tls", lab.client.word(), "--ca"]).arg(lab.ca());
     command.args(["--user", USER, "--password", PASSWORD]).args(extra).env("PYTHONDONTWRITEBYTECODE", "1");
+    command.env("MAILBOX_PREFIX", lab.server.prefix());
     let done = super::command::run(&mut command, LIMIT);
     assert_eq!(done.code, Some(0), "{name} {extra:?}\n{}\n{}", done.stderr, lab.logs());
     String::from_utf8(done.stdout).unwrap()
@@ -27,12 +28,12 @@ pub(crate) fn script(lab: &Lab, name: &str, port: u16, extra: &[&str]) -> String
 /// The server's mail counts as much as what the client saw.
 fn imap_day(lab: &Lab, auth: &str) -> (String, impl std::fmt::Debug + PartialEq + use<>) {
     let seen = script(lab, "imap_session.py", lab.ports().imap, &["--auth", auth]);
-    (seen, maildir(lab.dovecot.maildir()))
+    (seen, lab.server.kept())
 }
 
 fn pop3_day(lab: &Lab, auth: &str) -> (String, impl std::fmt::Debug + PartialEq + use<>) {
     let seen = script(lab, "pop3_session.py", lab.ports().pop3, &["--auth", auth]);
-    (seen, maildir(lab.dovecot.maildir()))
+    (seen, lab.server.kept())
 }
 
 #[test]
@@ -89,7 +90,7 @@ fn getmail_fetches_the_same_by_pop3_and_imap() {
     for protocol in ["POP3", "IMAP"] {
         same_both_ways(Tls::Implicit, &awkward(), |lab| {
             let inbox = getmail(lab, protocol);
-            (maildir(&inbox), maildir(lab.dovecot.maildir()))
+            (maildir(&inbox), lab.server.kept())
         });
     }
 }
@@ -123,14 +124,14 @@ fn getmail(lab: &Lab, protocol: &str) -> PathBuf {
 #[test]
 fn fetchmail_fetches_the_same_with_implicit_tls() {
     for protocol in ["pop3", "imap"] {
-        same_both_ways(Tls::Implicit, &awkward(), |lab| (fetchmail(lab, protocol), maildir(lab.dovecot.maildir())));
+        same_both_ways(Tls::Implicit, &awkward(), |lab| (fetchmail(lab, protocol), lab.server.kept()));
     }
 }
 
 #[test]
 fn fetchmail_fetches_the_same_with_starttls() {
     for protocol in ["pop3", "imap"] {
-        same_both_ways(Tls::Starttls, &awkward(), |lab| (fetchmail(lab, protocol), maildir(lab.dovecot.maildir())));
+        same_both_ways(Tls::Starttls, &awkward(), |lab| (fetchmail(lab, protocol), lab.server.kept()));
     }
 }
 

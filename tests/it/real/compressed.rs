@@ -12,7 +12,7 @@ use super::command::run;
 use super::command::succeed;
 #[cfg(feature = "suites")]
 use super::lab::sha256;
-use super::lab::{Lab, PASSWORD, Route, Tls, USER, direct_only, maildir};
+use super::lab::{Lab, PASSWORD, Route, Tls, USER, direct_only};
 use super::mail::awkward;
 
 /// The value of one series of `mailwarden_compression_bytes_total`.
@@ -27,7 +27,7 @@ fn a_compressed_day_is_as_any_other_whichever_side_is_compressed() {
     let day = |route, extra: &[&str]| {
         let lab = Lab::start(route, Tls::Implicit, &awkward());
         let seen = script(&lab, "imap_session.py", lab.ports().imap, extra);
-        (seen, maildir(lab.dovecot.maildir()), lab)
+        (seen, lab.server.kept(), lab)
     };
     let direct = [&["--compress"][..], &[]].map(|extra| day(Route::Direct, extra));
     if direct_only() {
@@ -97,7 +97,7 @@ fn interimap_synchronises_through_compression_on_both_sides() {
             .env("XDG_DATA_HOME", &home);
         succeed(&mut command, Duration::from_mins(1));
     }
-    let (here, there) = (maildir(near.dovecot.maildir()), maildir(far.dovecot.maildir()));
+    let (here, there) = (near.server.kept(), far.server.kept());
     assert_eq!(here.values().sum::<usize>(), awkward().len(), "{}", far.logs());
     assert!(here == there, "{here:#?}\n{there:#?}");
     if !direct_only() {
@@ -117,7 +117,7 @@ fn outside_imapflow_sees_the_same_compressed_on_each_side() {
         command.arg(path).arg(lab.ports().imap.to_string()).arg(lab.ca()).args([USER, PASSWORD]);
         let done = run(&mut command, Duration::from_mins(1));
         assert_eq!(done.code, Some(0), "{}\n{}", done.stderr, lab.logs());
-        (String::from_utf8(done.stdout).unwrap(), maildir(lab.dovecot.maildir()), lab)
+        (String::from_utf8(done.stdout).unwrap(), lab.server.kept(), lab)
     };
     let (direct, kept, _) = day(Route::Direct);
     assert!(direct.contains("\"compressed\": true") && direct.contains("\"large\": true"), "{direct}");

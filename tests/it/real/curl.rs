@@ -5,7 +5,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use super::command::run;
-use super::lab::{Lab, PASSWORD, Tls, USER, maildir, same_both_ways, sha256};
+use super::lab::{Lab, PASSWORD, Tls, USER, same_both_ways, sha256};
 use super::mail::awkward;
 
 /// What curl printed (as text when short) and its exit code.
@@ -50,7 +50,7 @@ fn imap_errand(lab: &Lab) -> impl std::fmt::Debug + PartialEq + use<> {
         curl(lab, "imap", "INBOX", &["--login-options", "AUTH=PLAIN", "--sasl-ir", "--request", "NOOP"]),
     ];
     assert_eq!(seen[0].0, Some(0), "{seen:#?}\n{}", lab.logs());
-    (seen, maildir(lab.dovecot.maildir()))
+    (seen, lab.server.kept())
 }
 
 /// The same for a maildrop, with three ways to log in.
@@ -70,7 +70,7 @@ fn pop3_errand(lab: &Lab) -> impl std::fmt::Debug + PartialEq + use<> {
         seen.push(curl(lab, "pop3", "", &["--login-options", "AUTH=+APOP"]));
     }
     assert_eq!(seen[0].0, Some(0), "{seen:#?}\n{}", lab.logs());
-    (seen, maildir(lab.dovecot.maildir()))
+    (seen, lab.server.kept())
 }
 
 #[test]

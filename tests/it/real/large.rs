@@ -44,7 +44,7 @@ fn there_and_back(lab: &Lab) -> [String; 3] {
 fn a_message_of_25_mib_comes_back_the_same_with_implicit_tls() {
     same_both_ways(Tls::Implicit, &[], |lab| {
         let hashes = there_and_back(lab);
-        assert!(hashes.iter().all(|hash| *hash == hashes[0]), "{hashes:?}\n{}", lab.dovecot.log());
+        assert!(hashes.iter().all(|hash| *hash == hashes[0]), "{hashes:?}\n{}", lab.server.log());
         hashes
     });
 }
@@ -53,7 +53,7 @@ fn a_message_of_25_mib_comes_back_the_same_with_implicit_tls() {
 fn a_message_of_25_mib_comes_back_the_same_with_starttls() {
     same_both_ways(Tls::Starttls, &[], |lab| {
         let hashes = there_and_back(lab);
-        assert!(hashes.iter().all(|hash| *hash == hashes[0]), "{hashes:?}\n{}", lab.dovecot.log());
+        assert!(hashes.iter().all(|hash| *hash == hashes[0]), "{hashes:?}\n{}", lab.server.log());
         hashes
     });
 }

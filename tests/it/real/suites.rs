@@ -24,10 +24,10 @@ fn clients(name: &str) -> PathBuf {
 
 /// The program's own words and the mail it left on the server.
 fn seen(lab: &Lab, command: &mut Command) -> (String, impl std::fmt::Debug + PartialEq + use<>) {
-    let done = run(command, LIMIT);
+    let done = run(command.env("MAILBOX_PREFIX", lab.server.prefix()), LIMIT);
     let text = String::from_utf8_lossy(&done.stdout).into_owned();
     assert_eq!(done.code, Some(0), "{command:?}\n{text}\n{}\n{}", done.stderr, lab.logs());
-    (text, maildir(lab.dovecot.maildir()))
+    (text, lab.server.kept())
 }
 
 /// With implicit TLS, then with STARTTLS.
@@ -62,7 +62,7 @@ fn mpop_fetches_the_same() {
         );
         write_private(&file, &text);
         succeed(Command::new("mpop").arg("-C").arg(&file).arg("a").env("HOME", &home), LIMIT);
-        (without_from_lines(&home.join("mbox")), maildir(lab.dovecot.maildir()))
+        (without_from_lines(&home.join("mbox")), lab.server.kept())
     });
 }
 
@@ -103,7 +103,7 @@ fn outside_offlineimap_synchronises_the_same() {
         let letter = "From: ada@example.com\nSubject: written offline\n\nx\n";
         fs::write(home.join("mail/INBOX/cur/1704070800_9.lab:2,S"), letter).unwrap();
         sync();
-        let (local, kept) = (maildir(&home.join("mail")), maildir(lab.dovecot.maildir()).len());
+        let (local, kept) = (maildir(&home.join("mail")), lab.server.kept().len());
         assert_eq!(local.values().sum::<usize>(), awkward().len() + 1, "{}", lab.logs());
         (local, kept)
     });
@@ -128,7 +128,7 @@ fn neomutt_reads_and_files_the_same() {
         let mut command = Command::new("script");
         command.args(["-qec", &format!("neomutt -n -F {}", file.display()), "/dev/null"]);
         succeed(command.env("HOME", &home).env("TERM", "vt100"), LIMIT);
-        let mail = maildir(lab.dovecot.maildir());
+        let mail = lab.server.kept();
         assert!(mail.keys().any(|name| name.starts_with(".Work/")), "it copied a message: {mail:#?}");
         mail
     });
@@ -157,8 +157,8 @@ fn interimap_synchronises_the_same() {
         );
         write_private(&file, &text);
         succeed(Command::new("interimap").arg(format!("--config={}", file.display())).env("HOME", &home), LIMIT);
-        let copies = maildir(other.dovecot.maildir());
+        let copies = other.server.kept();
         assert_eq!(copies.values().sum::<usize>(), awkward().len(), "{}", lab.logs());
-        (copies, maildir(lab.dovecot.maildir()))
+        (copies, lab.server.kept())
     });
 }

@@ -18,7 +18,7 @@ fn two_syncs(lab: &Lab) -> [(Mail, Mail); 2] {
     let file = configure(lab, &local);
     let sync = || {
         succeed(Command::new("mbsync").arg("-c").arg(&file).arg("--all"), Duration::from_mins(1));
-        (maildir(&local.join("mail")), maildir(lab.dovecot.maildir()))
+        (maildir(&local.join("mail")), lab.server.kept())
     };
     let pulled = sync();
     change(&local.join("mail/INBOX"));

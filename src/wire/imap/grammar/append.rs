@@ -51,6 +51,7 @@ fn further_messages(reader: &mut Reader<'_>) -> Result<(), Fault> {
 
 /// `[(flags)] ["date"] data`. Comes back only if the data was a CATENATE without octets of its own.
 fn message(reader: &mut Reader<'_>) -> Result<(), Fault> {
+    reader.facts.messages = reader.facts.messages.saturating_add(1);
     let mut flags = Vec::new();
     if reader.peek() == Some(b'(') {
         reader.list_or_empty(|reader| {
