@@ -2,6 +2,7 @@
 //! (RFC 4469). Each message is judged when it begins. Octets that have gone up cannot be taken back, but
 //! the command can be called off as a whole: a message of no octets tells the server to store none.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::{Bytes, BytesMut};
@@ -70,8 +71,11 @@ impl Imap {
     ) -> Result<Option<Permit>, Refusal> {
         let copies = between.needs.iter().any(|group| group.contains(&"CATENATE")) || !between.mailboxes.is_empty();
         let Some(open) = self.pending.back().filter(|_| copies || between.messages > 0) else { return Ok(None) };
-        let mailboxes: Vec<String> =
-            Self::target(&open.kind).into_iter().map(str::to_owned).chain(between.mailboxes.iter().cloned()).collect();
+        let mailboxes: Vec<String> = Self::target(&open.kind)
+            .into_iter()
+            .map(|name| name.as_ref().to_owned())
+            .chain(between.mailboxes.iter().cloned())
+            .collect();
         let facts = Facts {
             protocol: Protocol::Imap,
             logged_in: self.logged_in(),
@@ -158,9 +162,9 @@ impl Imap {
     }
 
     /// The mailbox that an APPEND is for.
-    fn target(kind: &Kind) -> Option<&str> {
+    fn target(kind: &Kind) -> Option<&Arc<str>> {
         match kind {
-            Kind::Append { mailbox } => mailbox.as_deref(),
+            Kind::Append { mailbox } => mailbox.as_ref(),
             _ => None,
         }
     }
