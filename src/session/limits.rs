@@ -41,8 +41,8 @@ pub struct Limits {
     /// A status line of the server; longer text is cut. Default 8 KiB.
     #[serde(deserialize_with = "size")]
     pub status_line: usize,
-    /// IMAP commands sent up and not yet answered. A client that speaks to its server itself is not held back
-    /// at all; the bound is on what is remembered. Default 128; POP3 queues 64.
+    /// Commands sent up and not yet answered. IMAP default 128: a client that pipelines waits for the
+    /// server once, not once for every few commands; POP3 queues 64.
     pub in_flight: usize,
     /// Syntax errors tolerated before login, then the session is closed. Default 3.
     pub errors_before_login: u32,

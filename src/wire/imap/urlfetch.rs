@@ -199,7 +199,8 @@ mod tests {
     #[test]
     fn counts_the_value_of_each_url() {
         use UrlExtent::{Partial, Section, Whole};
-        let rows: [(&[&str], &[(UrlExtent, u64)]); 6] = [
+        type Row = (&'static [&'static str], &'static [(UrlExtent, u64)]);
+        let rows: [Row; 6] = [
             (&[" \"imap://h/INBOX/;UID=2\" {30}", ""], &[(Whole, 30)]),
             (&[" \"/a;UID=2/;SECTION=1\" \"a\\\"b\" \"/a;uid=3\" NIL"], &[(Section, 3)]),
             (&[" /a;uid=2/;section=1/;partial=0.9 {9}", " /b;uid=1 {5}", ""], &[(Partial, 9), (Whole, 5)]),
