@@ -200,7 +200,6 @@ mod tests {
     fn counts_the_value_of_each_url() {
         use UrlExtent::{Partial, Section, Whole};
         type Row = (&'static [&'static str], &'static [(UrlExtent, u64)]);
-
         let rows: [Row; 6] = [
             (&[" \"imap://h/INBOX/;UID=2\" {30}", ""], &[(Whole, 30)]),
             (&[" \"/a;UID=2/;SECTION=1\" \"a\\\"b\" \"/a;uid=3\" NIL"], &[(Section, 3)]),
