@@ -11,6 +11,12 @@ macro_rules! labelled {
             /// Every value, in the order of its documentation.
             pub const ALL: &'static [Self] = &[$(Self::$variant,)+];
 
+            /// Its place in [`ALL`](Self::ALL).
+            #[must_use]
+            pub fn index(self) -> usize {
+                self as usize
+            }
+
             /// The word for rules, labels and records.
             #[must_use]
             pub fn as_label(self) -> &'static str {

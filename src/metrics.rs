@@ -6,25 +6,38 @@
 
 mod commands;
 mod families;
+mod tally;
 
+use std::collections::VecDeque;
 use std::fmt;
 use std::time::Duration;
 
 use prometheus::{Histogram, IntCounter, TextEncoder};
 
 use self::families::Families;
+use self::tally::Tally;
 use crate::fault::Code;
 use crate::per_session::PerSession;
-use crate::session::{Answered, CommandId, Completion, Event, Observation};
-use crate::wire::{Protocol, Side};
+use crate::session::{Answered, CommandId, Completion, Event, Extent, Observation};
+use crate::wire::{Operation, Protocol, Side};
 use crate::witness::{SessionInfo, Witness};
 
 /// All metrics of one proxy, on a registry of their own.
 pub struct Metrics {
     families: Families,
-    imap: Vec<Command>,
-    pop3: Vec<Command>,
+    imap: OfProtocol,
+    pop3: OfProtocol,
     open: PerSession<Pending>,
+}
+
+/// What is counted for each command and message, found by position.
+struct OfProtocol {
+    commands: Vec<Command>,
+    operations: Vec<IntCounter>,
+    /// By extent: retrievals and their octets.
+    retrieved: Vec<(IntCounter, IntCounter)>,
+    stored: (IntCounter, IntCounter),
+    expunged: IntCounter,
 }
 
 /// The metrics of one command name.
@@ -37,7 +50,7 @@ struct Command {
 #[derive(Default)]
 struct Pending {
     /// Commands that are not answered yet; their number is bounded by the session.
-    commands: Vec<(CommandId, usize)>,
+    commands: VecDeque<(CommandId, usize)>,
 }
 
 /// How a command ended: the values of the label `result`.
@@ -51,20 +64,7 @@ impl Metrics {
     pub fn new(listeners: &[(String, Protocol)], upstreams: &[String]) -> Result<Self, prometheus::Error> {
         let families = Families::new()?;
         families.start_at_zero(listeners, upstreams);
-        let commands = |protocol: Protocol| {
-            let command = |name: &&str| Command {
-                by_outcome: OUTCOMES
-                    .iter()
-                    .map(|outcome| families.commands.with_label_values(&[protocol.as_label(), name, outcome]))
-                    .collect(),
-                latency: {
-                    let timed = if commands::TIMED.contains(name) { name } else { "other" };
-                    families.command_duration.with_label_values(&[protocol.as_label(), timed])
-                },
-            };
-            commands::known(protocol).iter().map(command).collect()
-        };
-        let (imap, pop3) = (commands(Protocol::Imap), commands(Protocol::Pop3));
+        let (imap, pop3) = (OfProtocol::new(&families, Protocol::Imap), OfProtocol::new(&families, Protocol::Pop3));
         Ok(Self { families, imap, pop3, open: PerSession::new() })
     }
 
@@ -118,50 +118,50 @@ impl Metrics {
         self.families.panics.inc();
     }
 
-    fn command(&self, protocol: Protocol, position: usize) -> Option<&Command> {
+    fn of(&self, protocol: Protocol) -> &OfProtocol {
         match protocol {
-            Protocol::Imap => self.imap.get(position),
-            Protocol::Pop3 => self.pop3.get(position),
+            Protocol::Imap => &self.imap,
+            Protocol::Pop3 => &self.pop3,
         }
     }
 
-    fn completed(&self, protocol: Protocol, position: usize, event: &Observation) {
-        let Observation::CommandCompleted { completion, by, latency, .. } = event else { return };
-        let Some(command) = self.command(protocol, position) else { return };
-        if let Some(counter) = command.by_outcome.get(outcome(*completion, *by)) {
-            counter.inc();
-        }
-        if *completion != Completion::Aborted && *by == Answered::Upstream {
-            command.latency.observe(latency.as_secs_f64());
-        }
-    }
-
-    fn event(&self, info: &SessionInfo, pending: &mut Pending, event: &Observation) {
-        let protocol = info.protocol.as_label();
-        let families = &self.families;
+    fn event<'a>(&'a self, info: &SessionInfo, pending: &mut Pending, event: &Observation, tally: &mut Tally<'a>) {
+        let of = self.of(info.protocol);
         match event {
             Observation::CommandBegun { id, command, operation, .. } => {
-                families.operations.with_label_values(&[protocol, operation.as_label()]).inc();
-                pending.commands.push((*id, commands::position(info.protocol, command)));
-            }
-            Observation::CommandCompleted { id, .. } => {
-                if let Some(at) = pending.commands.iter().position(|(begun, _)| begun == id) {
-                    let (_, position) = pending.commands.remove(at);
-                    self.completed(info.protocol, position, event);
+                if let Some(counter) = of.operations.get(operation.index()) {
+                    tally.begun(counter);
                 }
-                if pending.commands.is_empty() {
-                    pending.commands = Vec::new();
+                pending.commands.push_back((*id, commands::position(info.protocol, command)));
+            }
+            Observation::CommandCompleted { id, completion, by, latency, .. } => {
+                if let Some(command) = pending.ended(*id).and_then(|position| of.commands.get(position)) {
+                    command.completed(*completion, *by, *latency, tally);
                 }
             }
             Observation::Retrieved { extent, octets, .. } => {
-                families.retrieved.with_label_values(&[protocol, extent.as_label()]).inc();
-                families.retrieved_bytes.with_label_values(&[protocol, extent.as_label()]).inc_by(*octets);
+                if let Some((messages, sum)) = of.retrieved.get(extent.index()) {
+                    messages.inc();
+                    sum.inc_by(*octets);
+                }
             }
             Observation::Stored { octets, .. } => {
-                families.stored.with_label_values(&[protocol]).inc();
-                families.stored_bytes.with_label_values(&[protocol]).inc_by(*octets);
+                of.stored.0.inc();
+                of.stored.1.inc_by(*octets);
             }
-            Observation::Expunged { .. } => families.expunged.with_label_values(&[protocol]).inc(),
+            Observation::Expunged { .. } => of.expunged.inc(),
+            Observation::Greeted
+            | Observation::Said(_)
+            | Observation::StateChanged { .. }
+            | Observation::Vanished { .. } => {}
+            _ => self.rare(info, event),
+        }
+    }
+
+    /// What is told now and then: looked up by its labels.
+    fn rare(&self, info: &SessionInfo, event: &Observation) {
+        let (protocol, families) = (info.protocol.as_label(), &self.families);
+        match event {
             Observation::Authentication { mechanism, accepted, .. } => {
                 let result = if *accepted { "accepted" } else { "refused" };
                 families.authentications.with_label_values(&[protocol, families::mechanism(mechanism), result]).inc();
@@ -185,9 +185,65 @@ impl Metrics {
             | Observation::Greeted
             | Observation::TlsStarted { .. }
             | Observation::CompressionStarted { .. }
+            | Observation::CommandBegun { .. }
+            | Observation::CommandCompleted { .. }
+            | Observation::Retrieved { .. }
+            | Observation::Stored { .. }
+            | Observation::Expunged { .. }
             | Observation::Vanished { .. }
             | Observation::StateChanged { .. } => {}
         }
+    }
+}
+
+impl OfProtocol {
+    fn new(families: &Families, protocol: Protocol) -> Self {
+        let label = protocol.as_label();
+        let command = |name: &&str| Command {
+            by_outcome: OUTCOMES
+                .iter()
+                .map(|outcome| families.commands.with_label_values(&[label, name, outcome]))
+                .collect(),
+            latency: {
+                let timed = if commands::TIMED.contains(name) { name } else { "other" };
+                families.command_duration.with_label_values(&[label, timed])
+            },
+        };
+        let operation = |operation: &Operation| families.operations.with_label_values(&[label, operation.as_label()]);
+        let retrieved = |extent: &Extent| {
+            let labels = [label, extent.as_label()];
+            (families.retrieved.with_label_values(&labels), families.retrieved_bytes.with_label_values(&labels))
+        };
+        Self {
+            commands: commands::known(protocol).iter().map(command).collect(),
+            operations: Operation::ALL.iter().map(operation).collect(),
+            retrieved: Extent::ALL.iter().map(retrieved).collect(),
+            stored: (families.stored.with_label_values(&[label]), families.stored_bytes.with_label_values(&[label])),
+            expunged: families.expunged.with_label_values(&[label]),
+        }
+    }
+}
+
+impl Command {
+    fn completed<'a>(&'a self, completion: Completion, by: Answered, latency: Duration, tally: &mut Tally<'a>) {
+        if let Some(counter) = self.by_outcome.get(outcome(completion, by)) {
+            tally.ended(counter);
+        }
+        if completion != Completion::Aborted && by == Answered::Upstream {
+            tally.took(self, latency.as_secs_f64());
+        }
+    }
+}
+
+impl Pending {
+    /// The position of a command that has ended. Mostly it is the oldest.
+    fn ended(&mut self, id: CommandId) -> Option<usize> {
+        let at = self.commands.iter().position(|(begun, _)| *begun == id)?;
+        let (_, position) = self.commands.remove(at)?;
+        if self.commands.is_empty() {
+            self.commands = VecDeque::new();
+        }
+        Some(position)
     }
 }
 
@@ -212,9 +268,11 @@ impl Witness for Metrics {
 
     fn events(&self, info: &SessionInfo, events: &[Event]) {
         self.open.with(info.id, |pending| {
+            let mut tally = Tally::default();
             for event in events {
-                self.event(info, pending, &event.what);
+                self.event(info, pending, &event.what, &mut tally);
             }
+            tally.finish();
         });
     }
 
@@ -227,7 +285,8 @@ impl Witness for Metrics {
         // what was begun and never answered is not forgotten
         let left = self.open.close(info.id).unwrap_or_default();
         for (_, position) in left.commands {
-            if let Some(counter) = self.command(info.protocol, position).and_then(|command| command.by_outcome.get(3)) {
+            let command = self.of(info.protocol).commands.get(position);
+            if let Some(counter) = command.and_then(|command| command.by_outcome.get(3)) {
                 counter.inc();
             }
         }

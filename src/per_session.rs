@@ -2,12 +2,34 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::{Mutex, PoisonError};
 
 const SHARDS: usize = 16;
 
 /// A value per open session, found by the session's id.
-pub(crate) struct PerSession<T>([Mutex<HashMap<u64, T>>; SHARDS]);
+pub(crate) struct PerSession<T>([Mutex<HashMap<u64, T, BuildHasherDefault<ById>>>; SHARDS]);
+
+/// Ids are counted by the proxy, so they need no defence against whoever chooses them.
+#[derive(Default)]
+struct ById(u64);
+
+impl Hasher for ById {
+    fn finish(&self) -> u64 {
+        // spread over the high bits, which tell the slots of a group apart
+        self.0.wrapping_mul(0x9e37_79b9_7f4a_7c15)
+    }
+
+    fn write(&mut self, octets: &[u8]) {
+        for octet in octets {
+            self.0 = self.0.rotate_left(8) ^ u64::from(*octet);
+        }
+    }
+
+    fn write_u64(&mut self, id: u64) {
+        self.0 = id;
+    }
+}
 
 impl<T> PerSession<T> {
     pub(crate) fn new() -> Self {
@@ -29,7 +51,7 @@ impl<T> PerSession<T> {
         self.shard(id, |map| map.remove(&id))
     }
 
-    fn shard<R>(&self, id: u64, work: impl FnOnce(&mut HashMap<u64, T>) -> R) -> R {
+    fn shard<R>(&self, id: u64, work: impl FnOnce(&mut HashMap<u64, T, BuildHasherDefault<ById>>) -> R) -> R {
         let index = usize::try_from(id % SHARDS as u64).unwrap_or_default();
         #[expect(clippy::indexing_slicing, reason = "a remainder by the array's length")]
         let shard = &self.0[index];

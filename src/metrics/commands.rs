@@ -43,15 +43,21 @@ pub(super) const TIMED: &[&str] = &[
     "other",
 ];
 
+/// The frequent ones first: they are looked for in this order, for each command.
 const IMAP: &[&str] = &[
-    "CAPABILITY",
+    "FETCH",
     "NOOP",
+    "STORE",
+    "IDLE",
+    "SELECT",
+    "SEARCH",
+    "STATUS",
+    "CAPABILITY",
     "LOGOUT",
     "STARTTLS",
     "AUTHENTICATE",
     "LOGIN",
     "ENABLE",
-    "SELECT",
     "EXAMINE",
     "CREATE",
     "DELETE",
@@ -61,18 +67,13 @@ const IMAP: &[&str] = &[
     "LIST",
     "LSUB",
     "NAMESPACE",
-    "STATUS",
     "APPEND",
-    "IDLE",
     "CHECK",
     "CLOSE",
     "UNSELECT",
     "EXPUNGE",
-    "SEARCH",
     "SORT",
     "THREAD",
-    "FETCH",
-    "STORE",
     "COPY",
     "MOVE",
     "REPLACE",
@@ -95,7 +96,7 @@ const IMAP: &[&str] = &[
 ];
 
 const POP3: &[&str] = &[
-    "CAPA", "STLS", "USER", "PASS", "APOP", "AUTH", "STAT", "LIST", "UIDL", "RETR", "TOP", "DELE", "RSET", "NOOP",
+    "RETR", "DELE", "STAT", "LIST", "UIDL", "CAPA", "STLS", "USER", "PASS", "APOP", "AUTH", "TOP", "RSET", "NOOP",
     "QUIT", "UTF8", "LANG", "other",
 ];
 

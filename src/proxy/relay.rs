@@ -7,10 +7,10 @@
 //!
 //! Memory of a session, at most: two inboxes of `limits.inbox`; two queues of [`HIGH_WATER`] plus
 //! what one read can add (`limits.inbox`), in buffers that are at least half full; per TLS side
-//! 64 KiB of records under way and 64 KiB read ahead (`leg`); and what the session itself holds
-//! (see [`Limits`]). With the defaults 64·2 + 2·(128 + 64)·2 + (64 + 64)·2 = 1152 KiB and the held
+//! 128 KiB of sealed records and a record that has not come whole (`tls`); and what the session itself holds
+//! (see [`Limits`]). With the defaults 128·2 + 2·(128 + 128)·2 + (128 + 18)·2 = 1572 KiB and the held
 //! command, when both peers have stopped reading. An idle session holds none of it. A compressed side has
-//! two buffers of 64 KiB more while octets are under way, and zlib's state for good (`deflate`).
+//! two buffers of 128 KiB more while octets are under way, and zlib's state for good (`deflate`).
 
 use std::cell::RefCell;
 use std::future::{Future, poll_fn};
@@ -31,14 +31,14 @@ use super::deflate::{Deflated, Undeflatable};
 use super::record::Record;
 use super::stream::Stream;
 use crate::fault::{Code, Fault};
-use crate::session::{CloseReason, Inboxes, Limits, Observation, Outbox, Session, Violation, ViolationKind};
+use crate::session::{CloseReason, Event, Inboxes, Limits, Observation, Outbox, Session, Violation, ViolationKind};
 use crate::tls::{CHUNK, Connector};
 use crate::wire::{Protocol, Side};
 
 /// Octets queued for a side, the cost of their runs included, at which the other side is no longer read.
 const HIGH_WATER: usize = 128 << 10;
 /// Runs of octets in one vectored write.
-const SLICES: usize = 16;
+const SLICES: usize = 64;
 /// A read up to this size is copied out, so that the large buffer stays with the worker; what a
 /// session keeps alive is therefore at most twice what it has queued.
 const SMALL: usize = CHUNK / 2;
@@ -48,7 +48,12 @@ const WIPED: usize = 4 << 10;
 thread_local! {
     /// Where a worker reads to; a session gets a buffer of its own only with octets in it.
     static SCRATCH: RefCell<BytesMut> = RefCell::new(BytesMut::new());
+    /// What a worker's sessions list their facts in, one after the other.
+    static EVENTS: RefCell<Vec<Event>> = const { RefCell::new(Vec::new()) };
 }
+
+/// Facts for which a worker keeps room.
+const KEPT_EVENTS: usize = 1024;
 
 /// How TLS is started in the middle of a session.
 #[derive(Debug)]
@@ -134,6 +139,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Relay<IO> {
     }
 
     fn advance(&mut self) {
+        self.out.lend_events(EVENTS.take());
         self.session.advance(&mut self.inboxes, now(), &mut self.out);
         for inbox in [&mut self.inboxes.client, &mut self.inboxes.upstream] {
             if inbox.is_empty() {
@@ -146,8 +152,12 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Relay<IO> {
     }
 
     fn report(&mut self) {
-        let events = self.out.take_events();
+        let mut events = self.out.take_events();
         self.record.events(&events);
+        events.clear();
+        if events.capacity() <= KEPT_EVENTS {
+            EVENTS.set(events);
+        }
     }
 
     pub(super) fn farewell_drain(&mut self) {

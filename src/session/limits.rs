@@ -13,7 +13,7 @@ use serde::Deserialize;
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Limits {
-    /// Octets read and not yet worked through, per side. Default 64 KiB.
+    /// Octets read and not yet worked through, per side. Default 128 KiB.
     #[serde(deserialize_with = "size")]
     pub inbox: usize,
     /// An IMAP command line before login, literals not counted. Default 8 KiB.
@@ -41,7 +41,8 @@ pub struct Limits {
     /// A status line of the server; longer text is cut. Default 8 KiB.
     #[serde(deserialize_with = "size")]
     pub status_line: usize,
-    /// Commands sent up and not yet answered. IMAP default 4; POP3 queues 64.
+    /// Commands sent up and not yet answered. IMAP default 128: a client that pipelines waits for the
+    /// server once, not once for every few commands; POP3 queues 64.
     pub in_flight: usize,
     /// Syntax errors tolerated before login, then the session is closed. Default 3.
     pub errors_before_login: u32,
@@ -75,7 +76,7 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            inbox: 64 << 10,
+            inbox: 128 << 10,
             command_line_before_login: 8 << 10,
             command_line: 64 << 10,
             literal_before_login: 8 << 10,
@@ -84,7 +85,7 @@ impl Default for Limits {
             drain: 64 << 20,
             sasl_line: 64 << 10,
             status_line: 8 << 10,
-            in_flight: 4,
+            in_flight: 128,
             errors_before_login: 3,
             errors: 20,
             connections: 10_000,

@@ -8,7 +8,7 @@ use std::io::IoSlice;
 use tokio::io::ReadBuf;
 
 /// Octets asked of a socket at once.
-pub(crate) const CHUNK: usize = 64 << 10;
+pub(crate) const CHUNK: usize = 128 << 10;
 /// Spare buffers a worker keeps.
 const SPARE: usize = 8;
 

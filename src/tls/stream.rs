@@ -1,6 +1,6 @@
 //! A TLS connection over a socket.
 //!
-//! Records are read 64 KiB and more at a time into a buffer of the worker and opened there; what is sent is
+//! Records are read 128 KiB at a time into a buffer of the worker and opened there; what is sent is
 //! sealed in another one, in full records, and written at once. A connection itself holds only a record
 //! that has not come whole, and octets the socket did not take: an idle one holds none.
 
@@ -29,7 +29,7 @@ const RECORD: usize = HEADER + CONTENT + 2048;
 /// A password comes in a read of at most this size; the worker's copy of it is wiped.
 const WIPED: usize = 4 << 10;
 /// Octets of content sealed for one write.
-const SEALED: usize = 4 * CONTENT;
+const SEALED: usize = 8 * CONTENT;
 
 thread_local! {
     /// Where a worker reads records to, and opens them.

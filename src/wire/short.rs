@@ -53,7 +53,10 @@ impl ShortText {
     #[must_use]
     pub fn as_str(&self) -> &str {
         match &self.0 {
-            Text::InPlace { .. } => std::str::from_utf8(self.as_bytes()).expect("it was made from a text"),
+            Text::InPlace { .. } => {
+                // it was made from a text
+                std::str::from_utf8(self.as_bytes()).unwrap_or_default()
+            }
             Text::Shared(text) => text,
         }
     }

@@ -10,6 +10,7 @@ import ssl
 # What differs between two servers that hold the same mail: times, and identities made from times.
 VOLATILE = [
     (re.compile(r"\(\d+\.\d+ \+ [^)]*\)"), "(times)"),
+    (re.compile(r"\d+\.\d+ sec"), "n sec"),
     (re.compile(r"UIDVALIDITY \d+"), "UIDVALIDITY n"),
     (re.compile(r"(APPENDUID|COPYUID) \d+"), r"\1 n"),
     (re.compile(r"HIGHESTMODSEQ \d+"), "HIGHESTMODSEQ n"),

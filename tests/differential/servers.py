@@ -337,8 +337,8 @@ class Courier(Chrooted):
         if tls is not None:
             common |= {"TLS_CERTFILE": self.copy_tls(), "COURIERTLS": "/usr/bin/couriertls", "TLS_VERIFYPEER": "NONE",
                        "IMAP_STARTTLS": "YES", "POP3_STARTTLS": "YES", "IMAP_IDLE_TIMEOUT": "1"}
-        imap = {**common, "IMAP_CAPABILITY": "IMAP4rev1 UIDPLUS CHILDREN NAMESPACE THREAD=ORDEREDSUBJECT "
-                "THREAD=REFERENCES SORT QUOTA IDLE", "IMAP_KEYWORDS": "1", "IMAP_ACL": "1", "IMAP_TLS_REQUIRED": "0",
+        offered = "IMAP4rev1 UIDPLUS CHILDREN NAMESPACE THREAD=ORDEREDSUBJECT THREAD=REFERENCES SORT QUOTA IDLE"
+        imap = {**common, "IMAP_CAPABILITY": offered, "IMAP_CAPABILITY_TLS": f"{offered} AUTH=PLAIN", "IMAP_KEYWORDS": "1", "IMAP_ACL": "1", "IMAP_TLS_REQUIRED": "0",
                 "IMAP_EMPTYTRASH": "", "IMAP_USELOCKS": "1", "IMAP_UMASK": "022", "IMAPDSTART": "YES",
                 "IMAP_SHAREDINDEXFILE": "/etc/courier/shared/index", "TLS_PROTOCOL": "TLS1.2+"}
         tcpd = ["/usr/sbin/couriertcpd", "-address=127.0.0.1", "-maxprocs=100", "-maxperip=100",

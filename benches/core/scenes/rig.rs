@@ -72,7 +72,7 @@ impl Rig {
             hide: Vec::new(),
             allow: Vec::new(),
             compression: Compression::default(),
-            limits: Limits { in_flight: 128, ..Limits::default() },
+            limits: Limits::default(),
             policy: PolicyHandle::new(Policy::default()),
             transcript: false,
         };

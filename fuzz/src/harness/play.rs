@@ -179,8 +179,8 @@ impl Shell {
         for side in [Side::Client, Side::Upstream] {
             let (unread, wants) = (!self.way[index(side)].is_empty(), self.session.wants(side));
             // an inbox full of them: the rest is left to the sender
-            let waits = side == Side::Client && check::awaits_word(&self.outcome.events);
-            assert!(!(unread && wants) || waits, "an idle session leaves octets of {side:?} unread");
+            let for_its_turn = side == Side::Client && check::awaits_word(&self.outcome.events);
+            assert!(!(unread && wants) || for_its_turn, "an idle session leaves octets of {side:?} unread");
         }
         let whole = self.inboxes.client.is_empty() && self.inboxes.upstream.is_empty();
         if whole && !self.layered && check::nothing_objected(&self.outcome.events) {

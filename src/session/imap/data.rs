@@ -8,7 +8,7 @@ use super::phase::Phase;
 use super::server::{Fate, Progress};
 use crate::session::legible::legible;
 use crate::session::{Extent, MessageRef, Observation, Outbox, Speaker, ViolationKind};
-use crate::wire::imap::{Announcement, DataKind, FetchScanner, FetchSummary, Tail};
+use crate::wire::imap::{Announcement, DataKind, FetchScanner, FetchSummary, Tail, UrlExtent, UrlScanner};
 
 /// Octets of a VANISHED set that are told.
 const LONGEST_SET: usize = 1000;
@@ -17,6 +17,8 @@ const LONGEST_SET: usize = 1000;
 #[derive(Debug)]
 pub(super) struct Data {
     fetch: Option<Box<Fetch>>,
+    /// What follows the content of a URLFETCH response.
+    urls: Option<Box<UrlScanner>>,
     /// It does not reach the client.
     drop: bool,
     behind: Behind,
@@ -51,6 +53,16 @@ impl Data {
         if self.drop { Fate::Drop } else { Fate::Pass }
     }
 
+    /// Text that is not a literal's.
+    fn scan(&mut self, text: &[u8]) {
+        if let Some(fetch) = &mut self.fetch {
+            fetch.scanner.text(text);
+        }
+        if let Some(urls) = &mut self.urls {
+            urls.text(text);
+        }
+    }
+
     fn note_end(&mut self, text: &[u8]) {
         if let Some(last) = text.iter().rev().find(|octet| !octet.is_ascii_whitespace()) {
             self.closed = *last == b')';
@@ -74,7 +86,7 @@ impl Imap {
             self.say(Speaker::Upstream, None, line, now, out);
             return Fate::Pass;
         }
-        let mut data = Data { fetch: None, drop: false, behind: Behind::Text, untold: 0, closed: false };
+        let mut data = Data { fetch: None, urls: None, drop: false, behind: Behind::Text, untold: 0, closed: false };
         let mut from = 0;
         match kind {
             DataKind::Capability { list } => return self.pass_capabilities(line, list, end.is_some(), now, out),
@@ -83,6 +95,10 @@ impl Imap {
                 data.fetch = Some(Box::new(Fetch { scanner, number, uid }));
                 data.drop = matches!(self.phase, Phase::Detach(_));
                 from = body;
+            }
+            DataKind::UrlFetch { urls } => {
+                data.urls = Some(Box::default());
+                from = urls;
             }
             // what the mailbox left behind says is not for a client that has left it
             DataKind::Size | DataKind::Expunge { .. } | DataKind::Vanished { .. }
@@ -106,7 +122,7 @@ impl Imap {
     /// must be looked at more closely.
     fn whole_data(&mut self, line: &[u8], kind: DataKind, now: Instant, out: &mut Outbox) -> bool {
         match kind {
-            DataKind::Capability { .. } | DataKind::Fetch { .. } => return false,
+            DataKind::Capability { .. } | DataKind::Fetch { .. } | DataKind::UrlFetch { .. } => return false,
             DataKind::Expunge { number } => self.expunged(number, now, out),
             DataKind::Vanished { set } => self.vanished(line.get(set..).unwrap_or_default(), now, out),
             DataKind::Enabled => self.enabled(line),
@@ -147,9 +163,7 @@ impl Imap {
         data.behind = Behind::Text;
         data.untold = data.untold.saturating_add(part.len() as u64);
         data.note_end(part);
-        if let Some(fetch) = &mut data.fetch {
-            fetch.scanner.text(part.get(from..).unwrap_or_default());
-        }
+        data.scan(part.get(from..).unwrap_or_default());
         if data.drop { Fate::Drop } else { Fate::Pass }
     }
 
@@ -184,9 +198,7 @@ impl Imap {
         // of a line that came in parts, the announcement has passed already
         let announcement = announced.map_or(0, |announced| announced.len);
         let text = text.get(..text.len().saturating_sub(announcement)).unwrap_or_default();
-        if let Some(fetch) = &mut data.fetch {
-            fetch.scanner.text(text.get(from..).unwrap_or_default());
-        }
+        data.scan(text.get(from..).unwrap_or_default());
         let fate = if data.drop { Fate::Drop } else { Fate::Pass };
         match announced {
             Some(announced) => self.enter_literal(data, announced, now, out),
@@ -198,6 +210,9 @@ impl Imap {
                 if let Some(fetch) = data.fetch.filter(|_| !data.drop) {
                     self.report_retrieved(*fetch, now, out);
                 }
+                if let Some(urls) = data.urls {
+                    self.report_by_url(*urls, now, out);
+                }
             }
         }
         fate
@@ -207,6 +222,9 @@ impl Imap {
         let octets = announced.octets;
         if let Some(fetch) = &mut data.fetch {
             fetch.scanner.literal(announced);
+        }
+        if let Some(urls) = &mut data.urls {
+            urls.literal(announced);
         }
         let speaker = if data.drop { Speaker::UpstreamHeld } else { Speaker::Upstream };
         self.say_text(speaker, None, format!("‹literal, {octets} octets›"), octets, now, out);
@@ -226,6 +244,19 @@ impl Imap {
             let (number, uid) = if fetch.uid { (None, Some(fetch.number)) } else { (Some(fetch.number), uid) };
             let message = self.message(number, uid);
             out.observe(now, Observation::Retrieved { id, message, extent: extent_of(&item), octets });
+        }
+    }
+
+    /// Content that was asked for by URL. Its mailbox is named by the command; a URL may hold a token.
+    fn report_by_url(&mut self, urls: UrlScanner, now: Instant, out: &mut Outbox) {
+        let id = self.fetching_urls();
+        for (extent, octets) in urls.finish() {
+            let extent = match extent {
+                UrlExtent::Whole => Extent::Whole,
+                UrlExtent::Section => Extent::Part,
+                UrlExtent::Partial => Extent::Partial,
+            };
+            out.observe(now, Observation::Retrieved { id, message: MessageRef::default(), extent, octets });
         }
     }
 

@@ -244,6 +244,7 @@ pub(super) fn kind_of(command: &Command) -> Kind {
             "CLOSE" | "UNSELECT" => Kind::Leave,
             "LOGOUT" => Kind::Logout,
             "FETCH" | "UID FETCH" => Kind::Fetch,
+            "URLFETCH" => Kind::UrlFetch,
             _ => Kind::Plain,
         },
     }

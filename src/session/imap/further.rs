@@ -73,7 +73,7 @@ impl Imap {
         let Some(open) = self.pending.back().filter(|_| copies || between.messages > 0) else { return Ok(None) };
         let mailboxes: Vec<String> = Self::target(&open.kind)
             .into_iter()
-            .map(ToString::to_string)
+            .map(|name| name.as_ref().to_owned())
             .chain(between.mailboxes.iter().cloned())
             .collect();
         let facts = Facts {

@@ -275,6 +275,8 @@ pub(super) enum Kind {
     Logout,
     /// Its untagged answers carry messages.
     Fetch,
+    /// Its untagged answers carry what URLs name.
+    UrlFetch,
     /// APPEND, REPLACE.
     Append { mailbox: Option<Arc<str>> },
     /// ENABLE: OK makes names UTF-8 if the server has said that it enabled that.

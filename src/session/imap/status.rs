@@ -264,7 +264,8 @@ impl Imap {
             | Kind::Own
             | Kind::Plain
             | Kind::Raw
-            | Kind::Save => {}
+            | Kind::Save
+            | Kind::UrlFetch => {}
         }
         self.compress_upstream(now, out);
     }
@@ -286,6 +287,11 @@ impl Imap {
     /// The command whose data untagged FETCH responses are: the oldest FETCH that is outstanding.
     pub(super) fn fetching(&self) -> Option<CommandId> {
         self.pending.iter().find(|pending| matches!(pending.kind, Kind::Fetch)).map(|pending| pending.id)
+    }
+
+    /// The oldest URLFETCH that is outstanding.
+    pub(super) fn fetching_urls(&self) -> Option<CommandId> {
+        self.pending.iter().find(|pending| matches!(pending.kind, Kind::UrlFetch)).map(|pending| pending.id)
     }
 
     /// A status response as the client may see it.

@@ -16,6 +16,7 @@ mod response;
 mod spec;
 mod tag;
 mod unlisted;
+mod urlfetch;
 
 pub use command::{
     Announced, AppendMore, Between, Command, Content, Details, Enclosure, Head, IdField, LiteralSpan, Malformed,
@@ -32,3 +33,4 @@ pub use response::{DataKind, ResponseHead, StatusLine, StatusWord, response_head
 pub use spec::{Allowed, Spec};
 pub use tag::Tag;
 pub use unlisted::{Unlisted, parse_unlisted, unlisted_verb};
+pub use urlfetch::{UrlExtent, UrlScanner};

@@ -42,7 +42,9 @@ pub fn plain_line(line: &[u8]) -> Option<PlainLine<'_>> {
             b' ' if at > 0 => {
                 let items = rest.get(at..)?.strip_prefix(b" FETCH")?;
                 let told = items.starts_with(b" (") && items.ends_with(b")");
-                return plain_fetch(items).filter(|_| told).map(|uid| PlainLine::Fetch { number, uid });
+                return plain_fetch(items)
+                    .filter(|_| told)
+                    .map(|summary| PlainLine::Fetch { number, uid: summary.uid });
             }
             _ => return None,
         }

@@ -83,7 +83,7 @@ impl StatusLine<'_> {
 /// Untagged data, as far as the proxy must tell it apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DataKind {
-    /// `* n FETCH (…)`, `* n UIDFETCH (…)`.
+    /// `* n FETCH (…)`, `* n UIDFETCH (…)`; and `* n CONVERTED (TAG …) (…)` (RFC 5259 §9), whose items are alike.
     Fetch {
         /// The sequence number, or the UID of UIDFETCH.
         number: u32,
@@ -91,6 +91,11 @@ pub enum DataKind {
         uid: bool,
         /// Where the text behind `FETCH` begins in the line.
         body: usize,
+    },
+    /// `* URLFETCH …` (RFC 4467 §7): URLs and what they name.
+    UrlFetch {
+        /// Where the first URL, or the SP before it, begins in the line.
+        urls: usize,
     },
     /// `* n EXISTS`, `* n RECENT`: sizes of the selected mailbox.
     Size,
@@ -153,6 +158,8 @@ fn untagged(text: &[u8]) -> ResponseHead<'_> {
         DataKind::Enabled
     } else if word.eq_ignore_ascii_case(b"VANISHED") {
         DataKind::Vanished { set: (end + 1).min(text.len()) }
+    } else if word.eq_ignore_ascii_case(b"URLFETCH") {
+        DataKind::UrlFetch { urls: end }
     } else {
         DataKind::Other
     })
@@ -167,7 +174,7 @@ fn numbered(text: &[u8], digits: &[u8], end: usize) -> DataKind {
         })
         .unwrap_or(0);
     let (word, body) = word_at(text, end + 1);
-    if word.eq_ignore_ascii_case(b"FETCH") {
+    if word.eq_ignore_ascii_case(b"FETCH") || word.eq_ignore_ascii_case(b"CONVERTED") {
         DataKind::Fetch { number, uid: false, body }
     } else if word.eq_ignore_ascii_case(b"UIDFETCH") {
         DataKind::Fetch { number, uid: true, body }
@@ -281,6 +288,8 @@ mod tests {
         for (line, kind) in [
             ("* 12 FETCH (UID 5)\r\n", DataKind::Fetch { number: 12, uid: false, body: 10 }),
             ("* 7 uidfetch (BODY[] {3}", DataKind::Fetch { number: 7, uid: true, body: 12 }),
+            ("* 2 converted (TAG \"a\") (", DataKind::Fetch { number: 2, uid: false, body: 13 }),
+            ("* URLFETCH \"x\" {3}", DataKind::UrlFetch { urls: 10 }),
             ("* 5 EXISTS\r\n", DataKind::Size),
             ("* 5 EXPUNGE\r\n", DataKind::Expunge { number: 5 }),
             ("* VANISHED 1:3\r\n", DataKind::Vanished { set: 11 }),

@@ -110,6 +110,7 @@ const fn key(name: &[u8]) -> Option<u128> {
 }
 
 /// The key of each row.
+#[expect(clippy::indexing_slicing, reason = "in a constant, which the compiler computes")]
 static KEYS: [u128; SPECS.len()] = {
     let mut keys = [0; SPECS.len()];
     let mut at = 0;

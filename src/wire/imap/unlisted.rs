@@ -5,7 +5,7 @@
 //! a server would take one here cannot be known, and one that does not would run its octets.
 
 use super::command::{Malformed, Reason};
-use super::lexer::is_tag_octet;
+use super::lexer::{is_astring_octet, is_tag_octet};
 use super::mailbox::Names;
 use super::reader::{Fault, Reader};
 use super::tag::Tag;
@@ -87,7 +87,9 @@ fn argument(reader: &mut Reader<'_>) -> Result<(), Fault> {
     match reader.peek() {
         Some(b'(') => reader.list_or_empty(argument),
         Some(b'"') => reader.string().map(drop),
-        _ => reader.atom().map(drop),
+        // with `]`, as in BINARY[1]: servers differ on what it means, but not on where the line ends
+        _ if reader.take_while(is_astring_octet).is_empty() => Err(reader.fault()),
+        _ => Ok(()),
     }
 }
 

@@ -114,13 +114,22 @@ impl Lab {
 /// fails direct is a fault with Dovecot; what another server does not do must fail alike through the proxy.
 pub(crate) fn same_both_ways<T: Debug + PartialEq>(client: Tls, messages: &[Vec<u8>], scenario: impl Fn(&Lab) -> T) {
     let play = |route| table::attempt(|| scenario(&Lab::start(route, client, messages)));
-    let direct = play(Route::Direct);
+    let mut direct = play(Route::Direct);
+    if server::name() != "dovecot" && direct.as_ref().is_err_and(|reason| reason.contains(" hung for ")) {
+        // Courier's TLS stands still now and then
+        direct = play(Route::Direct);
+    }
     if direct_only() {
         assert!(direct.is_ok(), "{direct:#?}");
         return;
     }
     // A client in clear behind a server with TLS is the case of an old device in a machine room.
-    let tls = if client == Tls::Starttls { Tls::Starttls } else { Tls::Implicit };
+    let tls = match client {
+        Tls::Starttls => Tls::Starttls,
+        // Courier offers less in clear, so there it is compared in clear
+        Tls::None if server::name() != "dovecot" => Tls::None,
+        Tls::None | Tls::Implicit => Tls::Implicit,
+    };
     let proxied = play(Route::Proxied(tls));
     table::record(client, &direct, &proxied);
     let may_fail = server::name() != "dovecot";

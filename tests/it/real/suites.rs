@@ -103,7 +103,7 @@ fn outside_offlineimap_synchronises_the_same() {
         let letter = "From: ada@example.com\nSubject: written offline\n\nx\n";
         fs::write(home.join("mail/INBOX/cur/1704070800_9.lab:2,S"), letter).unwrap();
         sync();
-        let (local, kept) = (maildir(&home.join("mail")), lab.server.kept().len());
+        let (local, kept) = (super::lab::maildir(&home.join("mail")), lab.server.kept().len());
         assert_eq!(local.values().sum::<usize>(), awkward().len() + 1, "{}", lab.logs());
         (local, kept)
     });

@@ -49,6 +49,15 @@ fn imapflow_sees_the_same() {
 }
 
 #[test]
+fn async_imap_sees_the_same() {
+    both_tls(|lab| {
+        let mut command = Command::new(installed("async-imap/debug/async-imap-session"));
+        command.args(["localhost", &lab.ports().imap.to_string(), lab.client.word()]).arg(lab.ca());
+        seen(lab, command.args([USER, PASSWORD]))
+    });
+}
+
+#[test]
 fn javamail_sees_the_same_by_imap_and_pop3() {
     for protocol in ["imap", "pop3"] {
         both_tls(|lab| {
