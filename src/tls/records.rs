@@ -6,7 +6,7 @@
 //! `ChaCha20` included, stays with rustls (`engine`).
 //!
 //! What holds, and where: a nonce is the IV and a sequence number that is only ever counted up, in
-//! [`Key::nonce`], and ends the connection before it could wrap; no octet leaves [`Opener::open`] whose tag
+//! [`Key::nonce`], and ends the connection before it could wrap; no octet leaves [`open`] whose tag
 //! did not verify; the first error is final, for the engine is dropped with it.
 
 use std::fmt;
