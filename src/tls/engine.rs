@@ -70,7 +70,8 @@ impl Engine {
     }
 
     /// Seals what is said, as far as there is room: into `out`, or into `answer` where rustls does it. Only
-    /// then `records`, those received and not opened, are looked at, and what they hold goes to `plain`.
+    /// then `records`, those received and not opened, are looked at, and what they hold goes to `plain`; `true`:
+    /// the peer has said in them that nothing follows.
     pub(super) fn say(
         &mut self,
         say: Say<'_, '_>,
@@ -78,8 +79,8 @@ impl Engine {
         records: &mut [u8],
         plain: &mut Plain<'_, '_>,
         answer: &mut Waiting,
-    ) -> (usize, Result<(), Error>) {
-        let (used, done) = match self {
+    ) -> (usize, Result<bool, Error>) {
+        let (used, opened) = match self {
             Self::Server(connection) => turn(connection.as_mut(), records, plain, answer, say),
             Self::Client(connection) => turn(connection.as_mut(), records, plain, answer, say),
             Self::InPlace(connection) => {
@@ -88,11 +89,16 @@ impl Engine {
                     Say::Content(parts) => connection.seal(parts, out),
                     Say::CloseNotify => connection.close_notify(out),
                 };
-                return (0, done);
+                (0, done.map(|()| Opened::Traffic))
             }
+            // the error was the end of it, and the peer was told
+            Self::Failed if matches!(say, Say::CloseNotify) => (0, Ok(Opened::Traffic)),
             Self::Failed => (0, Err(already_failed())),
         };
-        (used, done.map(drop))
+        if opened.is_err() {
+            *self = Self::Failed;
+        }
+        (used, opened.map(|opened| opened == Opened::Ended))
     }
 
     /// From here on records are opened and sealed in place, if they are of the kind that can be. Nothing may
@@ -167,6 +173,7 @@ fn turn<C: Unbuffered>(
     mut say: Say<'_, '_>,
 ) -> (usize, Result<Opened, Error>) {
     let mut used = 0;
+    let mut ended = false;
     loop {
         let UnbufferedStatus { mut discard, state } = connection.process(records.get_mut(used..).unwrap_or_default());
         let opened = match state {
@@ -193,12 +200,17 @@ fn turn<C: Unbuffered>(
             }
             Ok(ConnectionState::BlockedHandshake) => Some(Ok(Opened::Handshake)),
             Ok(ConnectionState::WriteTraffic(traffic)) => {
-                Some(write(traffic, std::mem::replace(&mut say, Say::Nothing), answer).map(|()| Opened::Traffic))
+                let written = write(traffic, std::mem::replace(&mut say, Say::Nothing), answer);
+                Some(written.map(|()| if ended { Opened::Ended } else { Opened::Traffic }))
             }
             Ok(ConnectionState::PeerClosed | ConnectionState::Closed) if matches!(say, Say::Nothing) => {
                 Some(Ok(Opened::Ended))
             }
-            Ok(ConnectionState::PeerClosed) => None,
+            // rustls tells of it once
+            Ok(ConnectionState::PeerClosed) => {
+                ended = true;
+                None
+            }
             Ok(_) => Some(Err(Error::General("rustls is in a state that was not asked for".to_owned()))),
             Err(error) => {
                 // messages that follow in the same record are still looked at, where they lie
@@ -227,7 +239,7 @@ fn write<Data>(mut traffic: WriteTraffic<'_, Data>, say: Say<'_, '_>, answer: &m
         Say::Nothing => Ok(()),
         Say::CloseNotify => grow(answer, |room| traffic.queue_close_notify(room).map_err(|error| needed(&error))),
         Say::Content(parts) => {
-            let mut content = vec![0; parts.left().min(4 * CONTENT)];
+            let mut content = zeroize::Zeroizing::new(vec![0; parts.left().min(4 * CONTENT)]);
             parts.copy_to(&mut content);
             grow(answer, |room| traffic.encrypt(&content, room).map_err(|error| needed(&error)))
         }

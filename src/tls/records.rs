@@ -42,9 +42,9 @@ const KEY_UPDATE: u8 = 24;
 const WARNING: u8 = 1;
 const FATAL: u8 = 2;
 
-/// Octets of a handshake message: none that may still come is near it.
-const MESSAGE: usize = 1 << 16;
-/// Key updates, and empty records, in a row: more do nothing but cost.
+/// Octets of a ticket's message at most; a session ticket itself is shorter than that (RFC 8446 §4.6.1).
+const TICKET: usize = 1 << 17;
+/// Key updates, and records without content, in a row: more do nothing but cost.
 const IDLE_RECORDS: u8 = 32;
 
 /// What rustls keeps of a connection: it derives the next keys and stores tickets.
@@ -147,15 +147,15 @@ fn open<'r>(key: &mut Key, record: Record<'r>) -> Result<Content<'r>, Error> {
     let Record { header, body } = record;
     let nonce = key.nonce().map_err(|_| Error::DecryptError)?;
     let inner = key.aead.open_in_place(nonce, Aad::from(header), body).map_err(|_| Error::DecryptError)?;
-    // TLSInnerPlaintext: content, type, zeros (RFC 8446 §5.2)
+    // TLSInnerPlaintext: content, type, zeros (RFC 8446 §5.2), all of which are bounded together (§5.4)
+    if inner.len() > CONTENT + 1 {
+        return Err(Error::PeerSentOversizedRecord);
+    }
     let end = inner.iter().rposition(|octet| *octet != 0).map_or(0, |last| last + 1);
     let inner = inner.get(..end).unwrap_or_default();
     let Some((kind, octets)) = inner.split_last() else {
         return Err(Error::PeerMisbehaved(PeerMisbehaved::IllegalTlsInnerPlaintext));
     };
-    if octets.len() > CONTENT {
-        return Err(Error::PeerSentOversizedRecord);
-    }
     Ok(Content { kind: *kind, octets })
 }
 
@@ -226,10 +226,7 @@ impl Records {
         }
         let opened = match content.kind {
             APPLICATION_DATA if content.octets.is_empty() => {
-                self.empty += 1;
-                if self.empty > IDLE_RECORDS {
-                    return Err(Error::PeerMisbehaved(PeerMisbehaved::TooManyEmptyFragments));
-                }
+                self.without_content()?;
                 Opened::Traffic
             }
             APPLICATION_DATA => {
@@ -238,37 +235,59 @@ impl Records {
                 Opened::Traffic
             }
             HANDSHAKE => {
-                self.partial.extend_from_slice(content.octets);
-                self.handshake()?;
+                self.handshake(content.octets)?;
                 Opened::Traffic
             }
-            ALERT => alert(content.octets)?,
+            ALERT => {
+                self.without_content()?;
+                alert(content.octets)?
+            }
             _ => return Err(Error::PeerMisbehaved(PeerMisbehaved::IllegalTlsInnerPlaintext)),
         };
         Ok(Some((len, opened)))
     }
 
-    /// Acts on the whole handshake messages that have come (RFC 8446 §4.6).
-    fn handshake(&mut self) -> Result<(), Error> {
-        let messages = std::mem::take(&mut self.partial);
-        if messages.is_empty() {
+    /// Counts a record that brings nothing.
+    fn without_content(&mut self) -> Result<(), Error> {
+        self.empty += 1;
+        if self.empty > IDLE_RECORDS {
+            return Err(Error::PeerMisbehaved(PeerMisbehaved::TooManyEmptyFragments));
+        }
+        Ok(())
+    }
+
+    /// Acts on the whole handshake messages that have come (RFC 8446 §4.6). What may not come is refused by its
+    /// header, so that of one in pieces no more is kept than a ticket's.
+    fn handshake(&mut self, content: &[u8]) -> Result<(), Error> {
+        if content.is_empty() {
+            // RFC 8446 §5.1
             return Err(Error::InvalidMessage(InvalidMessage::InvalidEmptyPayload));
         }
-        let mut rest = messages.as_slice();
-        while let Some(([kind, a, b, c], after)) = rest.split_first_chunk() {
+        let mut messages = std::mem::take(&mut self.partial);
+        messages.extend_from_slice(content);
+        let mut done = 0;
+        while let Some(([kind, a, b, c], after)) = messages.get(done..).and_then(<[u8]>::split_first_chunk) {
             let len = u32::from_be_bytes([0, *a, *b, *c]) as usize;
-            if len > MESSAGE {
-                return Err(Error::InvalidMessage(InvalidMessage::HandshakePayloadTooLarge));
-            }
-            let Some((body, after)) = after.split_at_checked(len) else { break };
-            rest = after;
-            match (*kind, &mut self.kernel) {
-                (NEW_SESSION_TICKET, Kernel::Client(kernel)) => kernel.handle_new_session_ticket(body)?,
-                (KEY_UPDATE, _) => self.key_update(body, rest.is_empty())?,
+            match (*kind, &self.kernel) {
+                (KEY_UPDATE, _) if len == 1 => {}
+                (KEY_UPDATE, _) => return Err(Error::InvalidMessage(InvalidMessage::InvalidKeyUpdate)),
+                (NEW_SESSION_TICKET, Kernel::Client(_)) if len <= TICKET => {}
+                (NEW_SESSION_TICKET, Kernel::Client(_)) => {
+                    return Err(Error::InvalidMessage(InvalidMessage::HandshakePayloadTooLarge));
+                }
                 _ => return Err(Error::InvalidMessage(InvalidMessage::UnexpectedMessage("after the handshake"))),
             }
+            let Some((body, after)) = after.split_at_checked(len) else { break };
+            match &mut self.kernel {
+                Kernel::Client(kernel) if *kind == NEW_SESSION_TICKET => kernel.handle_new_session_ticket(body)?,
+                _ => self.key_update(body, after.is_empty())?,
+            }
+            done = messages.len() - after.len();
         }
-        self.partial = rest.to_vec();
+        messages.drain(..done);
+        if !messages.is_empty() {
+            self.partial = messages;
+        }
         Ok(())
     }
 

@@ -14,7 +14,9 @@ use std::task::{Context, Poll, ready};
 
 use rustls::client::UnbufferedClientConnection;
 use rustls::server::UnbufferedServerConnection;
-use rustls::{CipherSuite, ClientConfig, CommonState, Error, HandshakeKind, ProtocolVersion, ServerConfig};
+use rustls::{
+    CipherSuite, ClientConfig, CommonState, Error, HandshakeKind, InvalidMessage, ProtocolVersion, ServerConfig,
+};
 use rustls_pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use zeroize::Zeroize;
@@ -26,6 +28,9 @@ use super::records::{CONTENT, HEADER, OVERHEAD};
 
 /// A record at its longest (RFC 5246 §6.2.3 allows more than RFC 8446 §5.2).
 const RECORD: usize = HEADER + CONTENT + 2048;
+/// Octets of a handshake message in its records: a chain of certificates is the longest, and rustls takes none
+/// over 64 KiB.
+const HANDSHAKE: usize = 1 << 17;
 /// A password comes in a read of at most this size; the worker's copy of it is wiped.
 const WIPED: usize = 4 << 10;
 /// Octets of content sealed for one write.
@@ -54,6 +59,8 @@ pub(crate) struct TlsStream<IO> {
     ended: bool,
     /// We have.
     closed: bool,
+    /// What is told once the content in front of it is read.
+    failed: Option<io::Error>,
 }
 
 /// What a handshake came to.
@@ -87,7 +94,17 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> TlsStream<IO> {
 
     fn new(io: IO, before: &[u8], engine: Engine) -> Self {
         let (ahead, outgoing) = Default::default();
-        Self { io, engine, incoming: before.to_vec(), unopened: false, ahead, outgoing, ended: false, closed: false }
+        Self {
+            io,
+            engine,
+            incoming: before.to_vec(),
+            unopened: false,
+            ahead,
+            outgoing,
+            ended: false,
+            closed: false,
+            failed: None,
+        }
     }
 
     /// Record by record, so that rustls sees none behind the one that ends the handshake.
@@ -100,6 +117,9 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> TlsStream<IO> {
         loop {
             let unseen = self.incoming.get(seen..).unwrap_or_default();
             let Some(len) = next.take().or_else(|| first_record(unseen)) else {
+                if seen > HANDSHAKE {
+                    return Err(failed(Error::InvalidMessage(InvalidMessage::HandshakePayloadTooLarge)));
+                }
                 self.read_more().await?;
                 continue;
             };
@@ -178,6 +198,10 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> TlsStream<IO> {
         let mut filled = held;
         if !self.unopened {
             let wanted = (held + CHUNK).min(room.len());
+            if wanted <= held {
+                let why = InvalidMessage::HandshakePayloadTooLarge;
+                return Poll::Ready(Err(failed(Error::InvalidMessage(why))));
+            }
             let mut read = ReadBuf::new(room.get_mut(held..wanted).unwrap_or_default());
             ready!(Pin::new(&mut self.io).poll_read(cx, &mut read))?;
             if read.filled().is_empty() {
@@ -192,21 +216,31 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> TlsStream<IO> {
         if let Some(front) = records.get_mut(..held) {
             front.copy_from_slice(&self.incoming);
         }
+        let before = reader.filled().len();
         let mut plain = Plain { reader, ahead: &mut self.ahead };
         let (used, opened) = self.engine.open(records, &mut plain, &mut self.outgoing);
+        let has_content = reader.filled().len() > before;
         self.keep(records.get(used..).unwrap_or_default());
         if filled <= WIPED {
             records.zeroize();
         }
         self.unopened = matches!(opened, Ok(Opened::Full)) && !self.incoming.is_empty();
-        Poll::Ready(match opened {
-            Ok(opened) => Ok(opened == Opened::Ended),
-            Err(error) => {
-                // the alert tells the peer as far as it still listens
-                let _told = self.poll_drain(cx)?;
-                Err(failed(error))
+        if matches!(opened, Err(_) | Ok(Opened::Ended)) {
+            // nothing behind it counts
+            self.incoming = Vec::new();
+        }
+        // an answer, an alert: it goes as far as the peer takes it, and the rest when the socket can
+        let told = self.poll_drain(cx);
+        match (opened, told) {
+            (Ok(_), Poll::Ready(Err(error))) => Poll::Ready(Err(error)),
+            (Ok(opened), _) => Poll::Ready(Ok(opened == Opened::Ended)),
+            // what came before it is read first
+            (Err(error), _) if has_content => {
+                self.failed = Some(failed(error));
+                Poll::Ready(Ok(false))
             }
-        })
+            (Err(error), _) => Poll::Ready(Err(failed(error))),
+        }
     }
 
     /// Keeps what was not opened; nothing is kept of a buffer that is not needed.
@@ -227,7 +261,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> TlsStream<IO> {
             let mut plain = Plain { reader: &mut nowhere, ahead: &mut self.ahead };
             let (used, said) = self.engine.say(say, room, &mut self.incoming, &mut plain, &mut self.outgoing);
             self.incoming.drain(..used);
-            said.map_err(failed)?;
+            self.ended |= said.map_err(failed)?;
             let mut sealed = room.used();
             while !sealed.is_empty() {
                 match Pin::new(&mut self.io).poll_write(cx, sealed)? {
@@ -256,6 +290,9 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> AsyncRead for TlsStream<IO> {
             buf.put_slice(octets.get(..count).unwrap_or_default());
             this.ahead.take(count);
             return Poll::Ready(Ok(()));
+        }
+        if let Some(error) = this.failed.take() {
+            return Poll::Ready(Err(error));
         }
         let before = buf.filled().len();
         while !this.ended && buf.filled().len() == before && buf.remaining() > 0 {

@@ -302,9 +302,12 @@ fn updates_and_empty_records_without_content_are_bounded() {
         last = opened(&mut pair.server, &mut up).1;
     }
     assert_eq!(last, Err(Error::PeerMisbehaved(PeerMisbehaved::TooManyKeyUpdateRequests)));
-    let mut pair = fresh();
-    let mut up: Vec<u8> = (0..=IDLE_RECORDS).flat_map(|_| crafted(&mut pair.client, APPLICATION_DATA, b"")).collect();
-    assert_eq!(opened(&mut pair.server, &mut up).1, Err(Error::PeerMisbehaved(PeerMisbehaved::TooManyEmptyFragments)));
+    for (kind, content) in [(APPLICATION_DATA, &b""[..]), (ALERT, &[1, 90])] {
+        let mut pair = fresh();
+        let mut up: Vec<u8> = (0..=IDLE_RECORDS).flat_map(|_| crafted(&mut pair.client, kind, content)).collect();
+        let error = opened(&mut pair.server, &mut up).1.unwrap_err();
+        assert_eq!(error, Error::PeerMisbehaved(PeerMisbehaved::TooManyEmptyFragments));
+    }
 }
 
 #[test]
@@ -347,7 +350,19 @@ fn a_message_in_pieces_is_bounded() {
     let mut pair = fresh();
     // 16 MiB announced
     let error = refusal(&mut pair.server, crafted(&mut pair.client, HANDSHAKE, &[KEY_UPDATE, 255, 255, 255]));
+    assert_eq!(error, Error::InvalidMessage(InvalidMessage::InvalidKeyUpdate));
+    let mut pair = fresh();
+    // a ticket of 16 MiB, to a client
+    let error = refusal(&mut pair.client, crafted(&mut pair.server, HANDSHAKE, &[NEW_SESSION_TICKET, 255, 255, 255]));
     assert_eq!(error, Error::InvalidMessage(InvalidMessage::HandshakePayloadTooLarge));
+    // nothing, while a message is under way (RFC 8446 §5.1)
+    let mut pair = fresh();
+    let pieces = [
+        crafted(&mut pair.server, HANDSHAKE, &[NEW_SESSION_TICKET, 0, 1, 0]),
+        crafted(&mut pair.server, HANDSHAKE, b""),
+    ];
+    let error = refusal(&mut pair.client, pieces.concat());
+    assert_eq!(error, Error::InvalidMessage(InvalidMessage::InvalidEmptyPayload));
 }
 
 #[test]
@@ -377,6 +392,9 @@ fn a_failed_engine_says_and_opens_nothing_more() {
     assert_eq!(opened(&mut client, &mut told).1, Err(alert));
     let mut more = sealed(&mut client, b"more");
     assert!(engine.open(&mut more, &mut plain, &mut answer).1.is_err());
-    assert!(engine.say(Say::CloseNotify, &mut room, &mut [], &mut plain, &mut answer).1.is_err());
+    let slices = [std::io::IoSlice::new(b"content")];
+    let mut parts = Parts::new(&slices);
+    assert!(engine.say(Say::Content(&mut parts), &mut room, &mut [], &mut plain, &mut answer).1.is_err());
+    assert_eq!(engine.say(Say::CloseNotify, &mut room, &mut [], &mut plain, &mut answer).1, Ok(false));
     assert!(room.used().is_empty());
 }

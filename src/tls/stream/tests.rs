@@ -200,13 +200,19 @@ async fn a_damaged_record_ends_the_connection_and_the_peer_is_told() {
     };
     let (client, server, ()) = tokio::join!(connect, accept, relay);
     let (mut client, mut server) = (client.unwrap(), server.unwrap().stream);
-    client.write_all(b"a1 NOOP\r\n").await.unwrap();
-    client.flush().await.unwrap();
+    for line in [b"a1 NOOP\r\n", b"a2 NOOP\r\n"] {
+        client.write_all(line).await.unwrap();
+        client.flush().await.unwrap();
+    }
     let mut record = vec![0; 200];
     let count = far.read(&mut record).await.unwrap();
     record[count - 1] ^= 1;
     wire.write_all(&record[..count]).await.unwrap();
-    let error = server.read(&mut [0; 100]).await.unwrap_err();
+    // what came before it is authentic, and is heard although it came in the same read
+    let mut heard = [0; 100];
+    let len = server.read(&mut heard).await.unwrap();
+    assert_eq!(&heard[..len], b"a1 NOOP\r\n");
+    let error = server.read(&mut heard).await.unwrap_err();
     assert_eq!(error.kind(), io::ErrorKind::InvalidData);
     let count = wire.read(&mut record).await.unwrap();
     far.write_all(&record[..count]).await.unwrap();
