@@ -12,6 +12,8 @@ mod records;
 mod settings;
 mod store;
 mod stream;
+#[cfg(test)]
+mod testing;
 mod verify;
 
 pub use acceptor::{Acceptor, client_fault, client_timeout};

@@ -16,6 +16,7 @@ mod forward;
 mod further;
 mod greeting;
 mod judge;
+mod offered;
 mod phase;
 mod script;
 mod send;

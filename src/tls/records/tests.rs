@@ -1,13 +1,12 @@
-use std::sync::Arc;
-
+use rustls::CipherSuite;
 use rustls::client::UnbufferedClientConnection;
 use rustls::server::UnbufferedServerConnection;
-use rustls::{CipherSuite, ClientConfig, RootCertStore, ServerConfig};
-use rustls_pki_types::{PrivateKeyDer, ServerName};
+use rustls_pki_types::ServerName;
 use tokio::io::ReadBuf;
 
 use super::super::buffers::Waiting;
 use super::super::engine::{Engine, Say};
+use super::super::testing::configs;
 use super::*;
 
 /// Octets that tell their places apart.
@@ -21,30 +20,6 @@ struct Pair {
     server: Records,
 }
 
-fn configs(suite: CipherSuite) -> (Arc<ClientConfig>, Arc<ServerConfig>) {
-    let minted = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
-    let mut provider = rustls::crypto::aws_lc_rs::default_provider();
-    provider.cipher_suites.retain(|offered| offered.suite() == suite);
-    let provider = Arc::new(provider);
-    let mut roots = RootCertStore::empty();
-    roots.add(minted.cert.der().clone()).unwrap();
-    let mut client = ClientConfig::builder_with_provider(Arc::clone(&provider))
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    client.enable_secret_extraction = true;
-    let key = PrivateKeyDer::Pkcs8(minted.signing_key.serialize_der().into());
-    let mut server = ServerConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_no_client_auth()
-        .with_single_cert(vec![minted.cert.der().clone()], key)
-        .unwrap();
-    server.enable_secret_extraction = true;
-    (Arc::new(client), Arc::new(server))
-}
-
 /// Opens all of `records` with an engine that has not settled; what it answers comes back.
 fn feed(engine: &mut Engine, records: &mut Vec<u8>) -> (Vec<u8>, Opened) {
     let (mut ahead, mut answer) = (Waiting::default(), Waiting::default());
@@ -56,7 +31,7 @@ fn feed(engine: &mut Engine, records: &mut Vec<u8>) -> (Vec<u8>, Opened) {
 }
 
 fn pair(suite: CipherSuite) -> Pair {
-    let (client, server) = configs(suite);
+    let (client, server) = configs(&rustls::version::TLS13, suite);
     let name = ServerName::try_from("localhost").unwrap();
     let mut client = Engine::Client(Box::new(UnbufferedClientConnection::new(client, name).unwrap()));
     let mut server = Engine::Server(Box::new(UnbufferedServerConnection::new(server).unwrap()));
