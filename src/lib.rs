@@ -11,6 +11,7 @@ pub mod policy;
 pub mod proxy;
 pub mod recording;
 pub mod redact;
+pub mod rehearsal;
 pub mod sandbox;
 pub mod session;
 pub mod tls;

@@ -10,6 +10,7 @@ mod ca;
 mod check;
 mod demo;
 mod logging;
+mod policy;
 mod run;
 mod show;
 mod tap;
@@ -85,6 +86,7 @@ enum Command {
     Show(show::Args),
     Run(run::Args),
     Check(check::Args),
+    Policy(policy::Args),
     Ca(ca::Args),
 }
 
@@ -94,7 +96,7 @@ impl Cli {
         let globals = &self.globals;
         globals.start_logging(match &self.command {
             Command::Demo(_) | Command::Tap(_) | Command::Show(_) => Quietness::Conversation,
-            Command::Run(_) | Command::Check(_) | Command::Ca(_) => Quietness::Service,
+            Command::Run(_) | Command::Check(_) | Command::Policy(_) | Command::Ca(_) => Quietness::Service,
         });
         match self.command {
             Command::Demo(args) => on_workers(None, Box::pin(args.run(globals.layout()))),
@@ -102,6 +104,7 @@ impl Cli {
             Command::Show(args) => args.run(globals.layout()),
             Command::Run(args) => args.run(globals),
             Command::Check(args) => args.run(globals),
+            Command::Policy(args) => args.run(globals),
             Command::Ca(args) => args.run(),
         }
     }

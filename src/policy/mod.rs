@@ -26,18 +26,40 @@ pub use verdict::{Canned, Denial, Outcome, Permit, Question, Throttle, Verdict};
 #[derive(Debug, Default)]
 pub struct Policy {
     rules: Vec<Rule>,
+    /// Absent in the live proxy.
+    watch: Option<Arc<dyn Watch>>,
+}
+
+/// Told of each judgement: what tries a policy out learns so which rules a session asked, and about what.
+pub trait Watch: std::fmt::Debug + Send + Sync {
+    /// A command or an answer was judged.
+    fn judged(&self, policy: &Policy, facts: &Facts<'_>, verdict: &Verdict);
 }
 
 impl Policy {
     /// A policy of these rules.
     #[must_use]
     pub fn new(rules: Vec<Rule>) -> Self {
-        Self { rules }
+        Self { rules, watch: None }
+    }
+
+    /// The same policy, of whose judgements `watch` is told.
+    #[must_use]
+    pub fn watched(self, watch: Arc<dyn Watch>) -> Self {
+        Self { watch: Some(watch), ..self }
     }
 
     /// Judges one command. First match wins; with no match it is allowed.
     #[must_use]
     pub fn judge(&self, facts: &Facts<'_>) -> Verdict {
+        let verdict = self.decide(facts);
+        if let Some(watch) = &self.watch {
+            watch.judged(self, facts, &verdict);
+        }
+        verdict
+    }
+
+    fn decide(&self, facts: &Facts<'_>) -> Verdict {
         match self.rules.iter().find(|rule| rule.matches(facts)) {
             Some(rule) if rule.action == Action::Deny => {
                 let decisions = vec![rule.decision(facts)];

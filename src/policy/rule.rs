@@ -143,6 +143,12 @@ impl Rule {
         if good { Ok(()) } else { Err(RuleError::Reply) }
     }
 
+    /// Its name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
     pub(super) fn names_mailboxes(&self) -> bool {
         !self.mailbox.is_empty()
     }
