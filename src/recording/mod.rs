@@ -17,6 +17,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 pub use layout::Layout;
+pub(crate) use layout::printable;
 pub use live::LivePrinter;
 pub use print::Printer;
 pub use read::{ReadError, Recording};

@@ -7,6 +7,8 @@
 mod case;
 mod play;
 mod policy;
+mod recorded;
+mod replay;
 mod server;
 mod stage;
 mod suite;
@@ -15,6 +17,11 @@ mod transcript;
 pub use case::{Case, CaseFile, Expect, Given, HookWord, OneOrMany, ServerSays, TlsWord};
 pub use play::{Played, Scene};
 pub use policy::Rehearsed;
+pub use recorded::Unplayable;
+pub use replay::{Change, Replayed, Verdict, replay};
 pub use server::{Has, Says, Server};
 pub use stage::{Came, Stage};
 pub use suite::{Difference, FileOutcome, Outcome, Report, SuiteError, find, run};
+
+#[cfg(test)]
+mod tests;

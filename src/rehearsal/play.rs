@@ -132,6 +132,11 @@ impl Scene {
         Played::of(self.stage.take(), Duration::ZERO)
     }
 
+    /// Time passes without anything said, to so long after the connection was accepted.
+    pub fn pass_to(&mut self, since_accepted: Duration) {
+        self.stage.pass_to(since_accepted);
+    }
+
     /// TLS comes up where it was asked for.
     pub fn start_tls(&mut self) -> bool {
         self.stage.start_tls()
@@ -220,7 +225,7 @@ fn tls(given: &Given) -> Option<ClientTls> {
 }
 
 /// What servers usually offer.
-fn usual(protocol: Protocol) -> Vec<String> {
+pub(super) fn usual(protocol: Protocol) -> Vec<String> {
     let offered = match protocol {
         Protocol::Imap => {
             "IMAP4rev1 LITERAL+ SASL-IR ID ENABLE IDLE NAMESPACE UIDPLUS UNSELECT CHILDREN SPECIAL-USE MOVE \

@@ -42,12 +42,17 @@ impl Rehearsed {
     /// Reads a policy's file: a whole configuration, or one that is included in such.
     pub fn read(path: &Path) -> Result<Self, SuiteError> {
         let text = std::fs::read_to_string(path).map_err(|error| SuiteError::Read(path.to_owned(), error))?;
+        Self::parse(&path.display().to_string(), &text)
+    }
+
+    /// Reads a policy from a text that is called `name` in errors.
+    pub fn parse(name: &str, text: &str) -> Result<Self, SuiteError> {
         #[derive(serde::Deserialize)]
         struct File {
             rule: Vec<crate::policy::Rule>,
         }
-        let file: File = toml::from_str(&text)
-            .map_err(|error| SuiteError::Broken { text: format!("{}: {error}", path.display()) })?;
+        let file: File =
+            toml::from_str(text).map_err(|error| SuiteError::Broken { text: format!("{name}: {error}") })?;
         let names = file.rule.iter().map(|rule| rule.name().to_owned()).collect();
         let matched = Arc::default();
         let policy = Policy::new(file.rule).watched(Arc::new(Watcher(Arc::clone(&matched))));

@@ -94,6 +94,7 @@ impl Server {
     }
 
     fn imap(&mut self, line: &str, answers: &mut Vec<u8>) {
+        let size = announced(line);
         let line = match self.open.take() {
             Some(Open::Idle(tag) | Open::Exchange(tag)) => {
                 return self.complete(&tag, "OK Done", Vec::new(), answers);
@@ -101,7 +102,7 @@ impl Server {
             Some(Open::Command(so_far)) => so_far + line,
             None => line.to_owned(),
         };
-        if let Some(size) = announced(&line) {
+        if let Some(size) = size {
             self.literal = size;
             self.open = Some(Open::Command(line));
             answers.extend_from_slice(b"+ go ahead\r\n");
@@ -120,7 +121,8 @@ impl Server {
                 answers.extend_from_slice(b"+ idling\r\n");
                 self.open = Some(Open::Idle(tag));
             }
-            "AUTHENTICATE" => {
+            // an initial response is all there is (RFC 4959)
+            "AUTHENTICATE" if !rest.contains(' ') => {
                 answers.extend_from_slice(b"+ \r\n");
                 self.open = Some(Open::Exchange(tag));
             }
@@ -173,7 +175,7 @@ impl Server {
             return;
         }
         let (verb, rest) = line.split_once(' ').unwrap_or((line, ""));
-        if verb == "AUTH" && !rest.is_empty() {
+        if verb == "AUTH" && !rest.is_empty() && !rest.contains(' ') {
             answers.extend_from_slice(b"+ \r\n");
             self.open = Some(Open::Exchange(String::new()));
             return;
@@ -241,7 +243,7 @@ mod tests {
     #[test]
     fn takes_literals_and_answers_behind_them() {
         let mut server = server(Protocol::Imap);
-        assert_eq!(server.hear(b"a APPEND x {4}\r\n"), b"+ go ahead\r\n");
+        assert_eq!(server.hear(b"a APPEND x {5}\r\n"), b"+ go ahead\r\n");
         assert_eq!(server.hear(b"a N"), b"");
         assert_eq!(server.hear(b"\r\n\r\nb NOOP\r\n"), b"a OK Done\r\nb OK Done\r\n");
     }

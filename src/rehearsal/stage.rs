@@ -21,6 +21,7 @@ pub struct Stage {
     session: Box<dyn Session>,
     inboxes: Inboxes,
     out: Outbox,
+    begun: Instant,
     now: Instant,
     /// Sent by a peer and not read yet, client first.
     on_the_way: [Vec<u8>; 2],
@@ -69,6 +70,7 @@ impl Stage {
             session,
             inboxes: Inboxes::default(),
             out: Outbox::new(now),
+            begun: now,
             now,
             on_the_way: [Vec::new(), Vec::new()],
             asked: Vec::new(),
@@ -123,6 +125,11 @@ impl Stage {
             }
         }
         None
+    }
+
+    /// Time passes to so long after the session began, without anything said.
+    pub fn pass_to(&mut self, since_begun: Duration) {
+        self.now = self.now.max(self.begun + since_begun);
     }
 
     /// Whether the session ends.

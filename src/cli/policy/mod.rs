@@ -1,6 +1,7 @@
 //! `mailwarden policy`: what rules do, tried out without a server.
 
 mod junit;
+mod replay;
 mod test;
 
 use std::process::ExitCode;
@@ -12,7 +13,7 @@ use super::Globals;
 const AFTER_HELP: &str = "\
 Examples:
   mailwarden policy test policies/
-  mailwarden policy test --help";
+  mailwarden policy replay monday.mwr --with new-rules.toml";
 
 /// Try rules out before they are in force
 #[derive(Debug, clap::Args)]
@@ -26,12 +27,14 @@ pub(super) struct Args {
 #[derive(Debug, Subcommand)]
 enum Command {
     Test(test::Args),
+    Replay(replay::Args),
 }
 
 impl Args {
     pub(super) fn run(self, globals: &Globals) -> anyhow::Result<ExitCode> {
         match self.command {
             Command::Test(args) => args.run(globals),
+            Command::Replay(args) => args.run(),
         }
     }
 }
