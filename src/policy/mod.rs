@@ -87,6 +87,13 @@ impl Policy {
         }
     }
 
+    /// A permit for any command, whatever its facts, if there is no rule that could say otherwise, report or count
+    /// anything about it; none if each command must be judged by itself.
+    #[must_use]
+    pub fn permits_all(&self) -> Option<Permit> {
+        self.rules.is_empty().then_some(Permit(()))
+    }
+
     /// A permit for the proxy's own traffic and for posture observe, where a verdict is only reported.
     #[must_use]
     pub(crate) fn own() -> Permit {
@@ -109,6 +116,12 @@ impl PolicyHandle {
     #[must_use]
     pub fn judge(&self, facts: &Facts<'_>) -> Verdict {
         self.0.load().judge(facts)
+    }
+
+    /// [`Policy::permits_all`] of the policy in force at this moment.
+    #[must_use]
+    pub fn permits_all(&self) -> Option<Permit> {
+        self.0.load().permits_all()
     }
 
     /// Replaces the policy; live sessions use it from their next command.

@@ -57,7 +57,7 @@ impl Imap {
     }
 
     /// The tag counts behind all that are outstanding, as those of most clients do.
-    fn is_rising(&self, tag: &Tag) -> bool {
+    pub(super) fn is_rising(&self, tag: &Tag) -> bool {
         self.pending.back().is_none_or(|last| last.rising && tag.counts_behind(&last.tag))
     }
 

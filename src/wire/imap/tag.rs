@@ -24,6 +24,14 @@ impl Tag {
         if valid { ShortText::from_ascii(octets).map(Self) } else { None }
     }
 
+    /// The tag with which these octets begin, to the first octet that no tag has.
+    #[must_use]
+    pub fn leading(octets: &[u8]) -> Option<Self> {
+        let len = octets.iter().take(Self::MAX + 1).position(|octet| !is_tag_octet(*octet))?;
+        let tag = octets.get(..len).filter(|tag| !tag.is_empty())?;
+        ShortText::from_ascii(tag).map(Self)
+    }
+
     /// The tag as it goes on the wire.
     #[must_use]
     pub fn as_str(&self) -> &str {
