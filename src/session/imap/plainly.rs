@@ -59,7 +59,7 @@ impl Imap {
                 command: Cow::Borrowed(command.name),
                 operation: command.operation,
                 effect: command.effect,
-                mailboxes: command.mailboxes.clone(),
+                mailboxes: if command.mailboxes.is_empty() { Vec::new() } else { command.mailboxes.clone() },
                 message: None,
             };
             out.observe(now, begun);
@@ -80,10 +80,9 @@ impl Imap {
         let (mut rest, mut took) = (if ready { input } else { &[] }, None);
         let status_line = self.setup.terms.limits.status_line.min(hold);
         while !rest.is_empty() {
-            let len = if let Some((number, uid, len)) = leading_flags(rest) {
-                if len > hold {
-                    break;
-                }
+            let len = if rest.starts_with(b"* ") {
+                let told = leading_flags(rest).filter(|(_, _, len)| *len <= hold);
+                let Some((number, uid, len)) = told else { break };
                 if let Some(uid) = uid {
                     self.view.learn(number, uid);
                 }

@@ -163,7 +163,7 @@ impl Imap {
 
     /// Sends what the proxy has to say if the client is at a response boundary.
     pub(super) fn flush_local(&mut self, out: &mut Outbox) {
-        if self.responses.is_open() {
+        if !self.local.is_empty() && self.responses.is_open() {
             self.send_local(out);
         }
     }

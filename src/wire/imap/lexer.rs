@@ -38,7 +38,7 @@ pub(super) fn is_flag_list_octet(octet: u8) -> bool {
 }
 
 /// Octets among which [`line_feed`] looks for itself.
-const NEAR: usize = 48;
+const NEAR: usize = 32;
 
 /// Where the first LF stands. Most lines are short, and to call a search that is made for long ones takes longer than
 /// to look at them eight octets at a time.
@@ -55,7 +55,9 @@ pub(super) fn line_feed(octets: &[u8]) -> Option<usize> {
         }
     }
     let near = words.len() * 8;
-    memchr(b'\n', octets.get(near..)?).map(|at| near + at)
+    let rest = octets.get(near..)?;
+    let found = if rest.len() < 8 { rest.iter().position(|octet| *octet == b'\n') } else { memchr(b'\n', rest) };
+    found.map(|at| near + at)
 }
 
 const ATOM: u8 = 1;
