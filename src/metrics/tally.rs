@@ -44,6 +44,7 @@ fn hand_on<P: Atomic<T = u64>>(counted: Option<(&GenericCounter<P>, u64)>) {
 
 impl<'a> Tally<'a> {
     /// Where the counters of a command stand. Its name is mostly the same constant as the last one's.
+    #[expect(clippy::ptr_arg, reason = "only of a name that is a constant does its address say which it is")]
     pub(super) fn position(&mut self, protocol: Protocol, command: &Cow<'static, str>) -> usize {
         let Cow::Borrowed(command) = *command else { return commands::position(protocol, command) };
         match self.name {
