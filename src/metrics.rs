@@ -174,9 +174,9 @@ impl Metrics {
                 let labels = [protocol, to.as_label(), why.as_label()];
                 families.altered_bytes.with_label_values(&labels).inc_by(removed + added);
             }
-            Observation::Decided { action, enforced, .. } => {
-                let enforced = if *enforced { "yes" } else { "no" };
-                families.decisions.with_label_values(&[protocol, families::action(action), enforced]).inc();
+            Observation::Decided { decision, .. } => {
+                let labels = [protocol, decision.action.as_label(), decision.mode.as_label()];
+                families.decisions.with_label_values(&labels).inc();
             }
             Observation::Closed { reason, .. } => {
                 families.closed.with_label_values(&[protocol, &info.listener, reason.as_label()]).inc();

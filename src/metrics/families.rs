@@ -5,6 +5,7 @@ use prometheus::{
 };
 
 use crate::fault::Code;
+use crate::policy::{ActionKind, Mode};
 use crate::session::{Alteration, CloseReason, Extent, ViolationKind};
 use crate::wire::{Operation, Protocol, Side};
 
@@ -25,7 +26,6 @@ const MECHANISMS: &[&str] = &[
     "EXTERNAL",
     "other",
 ];
-const ACTIONS: &[&str] = &["deny", "rewrite", "other"];
 /// Which way octets go, seen from the proxy.
 const FLOWS: [&str; 2] = ["received", "sent"];
 /// Without and with DEFLATE.
@@ -40,10 +40,6 @@ const SESSION_SECONDS: &[f64] =
 
 pub(super) fn mechanism(name: &str) -> &'static str {
     MECHANISMS.iter().find(|known| known.eq_ignore_ascii_case(name)).unwrap_or(&"other")
-}
-
-pub(super) fn action(name: &str) -> &'static str {
-    ACTIONS.iter().find(|known| **known == name).unwrap_or(&"other")
 }
 
 macro_rules! families {
@@ -109,7 +105,7 @@ families! {
     altered_bytes: counter IntCounterVec, "altered_bytes_total",
         "Bytes that went out otherwise than they came in: removed and added.", ["protocol", "to", "why"];
     decisions: counter IntCounterVec, "policy_decisions_total", "Commands refused or changed by policy.",
-        ["protocol", "action", "enforced"];
+        ["protocol", "action", "mode"];
 }
 
 impl Families {
@@ -177,9 +173,9 @@ impl Families {
                 self.authentications.with_label_values(&[protocol, mechanism, result]);
             }
         }
-        for action in ACTIONS {
-            for enforced in ["yes", "no"] {
-                self.decisions.with_label_values(&[protocol, action, enforced]);
+        for action in ActionKind::ALL {
+            for mode in Mode::ALL {
+                self.decisions.with_label_values(&[protocol, action.as_label(), mode.as_label()]);
             }
         }
     }

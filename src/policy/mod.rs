@@ -4,64 +4,23 @@
 //! [`Permit`], which only this module can make, so that no path can forget to ask. Rules are
 //! looked at in the order of the configuration, the first match wins, the default is to allow.
 
+mod decision;
+mod edit;
+mod facts;
+mod pace;
 mod rule;
+mod verdict;
 
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 
+pub use decision::{ActionKind, Decision, Level, Mode};
+pub use edit::Edit;
+pub use facts::{Answer, AnswerKind, Arguments, ClientTls, Connection, Facts, Item, ItemKind, SessionFacts};
+pub use pace::Pace;
 pub use rule::{Action, Rule, RuleError};
-
-use crate::wire::{Effect, Operation, Protocol};
-
-/// What is known of a command when it is judged. Values are parsed and normalised: whichever
-/// spelling the client used (atom, quoted, literal, case, modified UTF-7), the facts are equal.
-#[derive(Debug, Clone, Copy)]
-pub struct Facts<'a> {
-    /// The protocol.
-    pub protocol: Protocol,
-    /// Who is logged in, or is trying to.
-    pub user: Option<&'a str>,
-    /// The login has been accepted. Without a `user` it was one that names nobody (OAUTHBEARER may, RFC 7628
-    /// §3.1): a rule that denies to some users then denies, for this may be one of them.
-    pub logged_in: bool,
-    /// The exact command in upper case, without `UID`.
-    pub command: &'a str,
-    /// What it is for.
-    pub operation: Operation,
-    /// What it can do.
-    pub effect: Effect,
-    /// The mailboxes it names, decoded to Unicode, `INBOX` in upper case.
-    pub mailboxes: &'a [String],
-    /// The mailbox that is selected, if the command acts on its messages (COPY and MOVE take from it).
-    pub selected: Option<&'a str>,
-    /// The POP3 message-number it names.
-    pub message: Option<u32>,
-    /// Which of the messages that the command brings is judged, from 1 (RFC 3502: an APPEND may bring several).
-    pub nth_message: Option<u32>,
-}
-
-/// Proof that a command was judged and may go up.
-#[derive(Debug)]
-pub struct Permit(());
-
-/// The policy's answer.
-#[derive(Debug)]
-pub enum Verdict {
-    /// It may go up.
-    Allow(Permit),
-    /// It may not; the session answers for the server.
-    Deny(Denial),
-}
-
-/// A refusal and what to say about it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Denial {
-    /// The rule's name.
-    pub rule: Arc<str>,
-    /// The sentence for the client; one line of printable ASCII, without a response code.
-    pub reply: Arc<str>,
-}
+pub use verdict::{Canned, Denial, Outcome, Permit, Question, Throttle, Verdict};
 
 /// An ordered list of rules.
 #[derive(Debug, Default)]
@@ -81,10 +40,29 @@ impl Policy {
     pub fn judge(&self, facts: &Facts<'_>) -> Verdict {
         match self.rules.iter().find(|rule| rule.matches(facts)) {
             Some(rule) if rule.action == Action::Deny => {
-                Verdict::Deny(Denial { rule: Arc::clone(&rule.name), reply: Arc::clone(&rule.reply) })
+                let decisions = vec![rule.decision(facts)];
+                Verdict { outcome: Outcome::Deny(rule.denial()), decisions }
             }
-            Some(_) | None => Verdict::Allow(Permit(())),
+            Some(_) | None => Verdict { outcome: Outcome::Allow(Permit(())), decisions: Vec::new() },
         }
+    }
+
+    /// Judges one answer of the server before the client sees it: whether, and how, it is changed.
+    #[must_use]
+    pub fn judge_answer(&self, _facts: &Facts<'_>) -> Verdict {
+        Verdict { outcome: Outcome::Allow(Permit(())), decisions: Vec::new() }
+    }
+
+    /// Whether any rule can concern an answer; if not, none needs to be judged.
+    #[must_use]
+    pub fn looks_at_answers(&self) -> bool {
+        false
+    }
+
+    /// Whether any rule names mailboxes; if not, data that names some needs not to be judged.
+    #[must_use]
+    pub fn looks_at_mailboxes(&self) -> bool {
+        self.rules.iter().any(Rule::names_mailboxes)
     }
 
     /// A permit for the proxy's own traffic and for posture observe, where a verdict is only reported.
@@ -109,6 +87,12 @@ impl PolicyHandle {
     #[must_use]
     pub fn judge(&self, facts: &Facts<'_>) -> Verdict {
         self.0.load().judge(facts)
+    }
+
+    /// The policy in force at this moment.
+    #[must_use]
+    pub fn current(&self) -> Arc<Policy> {
+        self.0.load_full()
     }
 
     /// Replaces the policy; live sessions use it from their next command.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use globset::{GlobBuilder, GlobMatcher};
 use serde::Deserialize;
 
-use super::Facts;
+use super::{ActionKind, Decision, Denial, Facts, Level, Mode};
 use crate::wire::{Effect, Operation};
 
 /// A `[[rule]]` table. Every condition that is given must hold; one that is not given always holds.
@@ -143,11 +143,49 @@ impl Rule {
         if good { Ok(()) } else { Err(RuleError::Reply) }
     }
 
+    pub(super) fn names_mailboxes(&self) -> bool {
+        !self.mailbox.is_empty()
+    }
+
+    pub(super) fn denial(&self) -> Denial {
+        Denial {
+            rule: Arc::clone(&self.name),
+            code: "NOPERM".into(),
+            pop3_code: "SYS/PERM".into(),
+            reply: Arc::clone(&self.reply),
+        }
+    }
+
+    pub(super) fn decision(&self, facts: &Facts<'_>) -> Decision {
+        let mailboxes = match facts.selected {
+            Some(selected) if facts.mailboxes.is_empty() => vec![selected.to_owned()],
+            _ => facts.mailboxes.to_vec(),
+        };
+        Decision {
+            rule: Arc::clone(&self.name),
+            action: match self.action {
+                Action::Allow => ActionKind::Allow,
+                Action::Deny => ActionKind::Deny,
+            },
+            mode: Mode::Enforce,
+            user: facts.session.user.map(Arc::from),
+            command: facts.command.into(),
+            operation: facts.operation,
+            effect: facts.effect,
+            mailboxes,
+            message: facts.message.or(facts.nth_message),
+            level: Level::default(),
+            tags: Vec::new(),
+            alert: false,
+            record: false,
+        }
+    }
+
     pub(super) fn matches(&self, facts: &Facts<'_>) -> bool {
         let user = |user: &str| self.user.iter().any(|glob| glob.is_match(user));
         let mailbox = |name: &str| self.matches_mailbox(name);
-        let nameless = facts.user.is_none() && facts.logged_in && self.action == Action::Deny;
-        (self.user.is_empty() || facts.user.is_some_and(user) || nameless)
+        let nameless = facts.session.user.is_none() && facts.session.logged_in && self.action == Action::Deny;
+        (self.user.is_empty() || facts.session.user.is_some_and(user) || nameless)
             && (self.command.is_empty() || self.command.iter().any(|name| name == facts.command))
             && (self.operation.is_empty() || self.operation.contains(&facts.operation))
             && (self.effect.is_empty() || self.effect.contains(&facts.effect))

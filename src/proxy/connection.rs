@@ -17,6 +17,7 @@ use super::stream::Stream;
 use super::upstream::{Upstream, prepare};
 use crate::fault::Fault;
 use crate::metrics::Metrics;
+use crate::policy::Connection;
 use crate::session::{CloseReason, Inboxes, Outbox, Session, Setup, Terms, TlsMode, imap::Imap, pop3::Pop3};
 use crate::tls::Acceptor;
 use crate::wire::{Protocol, Side};
@@ -42,11 +43,11 @@ impl Door {
         self.ids.fetch_add(1, Ordering::Relaxed)
     }
 
-    fn session(&self, started: Instant) -> Box<dyn Session + Send> {
+    fn session(&self, connection: Arc<Connection>) -> Box<dyn Session + Send> {
         let mut seed = [0; 8];
         // without randomness the tags of our own commands can be guessed, which costs little
         let _filled = aws_lc_rs::rand::fill(&mut seed);
-        let setup = Setup { terms: Arc::clone(&self.terms), seed: u64::from_ne_bytes(seed), started };
+        let setup = Setup { terms: Arc::clone(&self.terms), seed: u64::from_ne_bytes(seed), connection };
         match self.protocol {
             Protocol::Imap => Box::new(Imap::new(setup)),
             Protocol::Pop3 => Box::new(Pop3::new(setup)),
@@ -194,8 +195,15 @@ impl Secured {
             }
             None => Stream::Gone,
         };
+        let connection = Connection {
+            listener: Arc::clone(&door.name),
+            protocol: door.protocol,
+            client: record.info().client.ip(),
+            accepted: started,
+            accepted_at: record.info().started.as_second(),
+        };
         let mut relay = Relay {
-            session: door.session(started),
+            session: door.session(Arc::new(connection)),
             out: Outbox::new(started),
             inboxes: Inboxes::default(),
             client: Peer::new(stream),

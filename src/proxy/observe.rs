@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use crate::fault::Fault;
 use crate::per_session::PerSession;
+use crate::policy::Decision;
 use crate::session::{Answered, CommandId, Event, Observation};
 use crate::wire::ShortText;
 use crate::witness::{SessionInfo, Witness};
@@ -51,8 +52,10 @@ impl Summary {
                     self.user.clone_from(user);
                 }
             }
-            Observation::Decided { id, rule, action, enforced } => {
-                tracing::info!(session, command_id = id.0, rule, %action, enforced, user = self.user, "policy decision");
+            Observation::Decided { id, decision } => {
+                let Decision { rule, action, mode, user, .. } = decision.as_ref();
+                let (action, mode, user) = (action.as_label(), mode.as_label(), user.as_deref());
+                tracing::info!(session, command_id = id.0, %rule, action, mode, user, "policy decision");
             }
             Observation::Violated(violation) => {
                 tracing::warn!(

@@ -38,6 +38,11 @@ impl Record {
         Self { info, witnesses, metrics, wire, octets: [0; 2], started, closed: false }
     }
 
+    /// What was known of the session when it was opened.
+    pub(super) fn info(&self) -> &SessionInfo {
+        &self.info
+    }
+
     /// Plaintext octets came from `side`.
     pub(super) fn received(&mut self, side: Side, count: usize) {
         let count = count as u64;

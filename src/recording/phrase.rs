@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::policy::ActionKind;
 use crate::session::{Alteration, Answered, Completion, Extent, MessageRef, Violation};
 use crate::wire::Side;
 
@@ -109,6 +110,19 @@ pub(super) fn extent(extent: Extent) -> &'static str {
         Extent::Whole => "whole",
         Extent::Part => "one part",
         Extent::Partial => "a range",
+    }
+}
+
+/// What became of a command, as a participle.
+pub(super) fn action(action: ActionKind) -> &'static str {
+    match action {
+        ActionKind::Allow => "allowed",
+        ActionKind::Deny => "denied",
+        ActionKind::Rewrite => "rewritten",
+        ActionKind::Answer => "answered",
+        ActionKind::Throttle => "slowed down",
+        ActionKind::Disconnect => "refused, and the session ended,",
+        ActionKind::Ask => "put to a hook",
     }
 }
 

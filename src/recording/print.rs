@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::layout::{Entry, Ink, Layout};
 use super::{Closed, Gap, phrase};
 use crate::fault::Fault;
+use crate::policy::Mode;
 use crate::session::{CommandId, Completion, Event, Extent, Observation, Said, Speaker};
 use crate::wire::{Operation, Side};
 use crate::witness::{SessionInfo, TlsFacts};
@@ -276,14 +277,10 @@ impl Talk {
                 let mailbox = mailbox.as_ref().map(|name| format!(" of {name}")).unwrap_or_default();
                 note(format!("messages with UID {uids}{mailbox} are gone"))
             }
-            Observation::Decided { id, rule, action, enforced } => {
+            Observation::Decided { id, decision } => {
                 let name = self.running.get(id).map_or("", |running| running.name.as_str());
-                let mood = if *enforced { "" } else { " (only reported: posture observe)" };
-                let done = match action.as_ref() {
-                    "deny" => "denied",
-                    "rewrite" => "rewritten",
-                    other => other,
-                };
+                let mood = if decision.mode == Mode::Enforce { "" } else { " (only reported: mode observe)" };
+                let (done, rule) = (phrase::action(decision.action), &decision.rule);
                 alert(format!("{name}  {done} by rule `{rule}`{mood}"))
             }
             Observation::Altered { to, why, removed, added } => {
@@ -345,7 +342,7 @@ fn held_because(said: &Said, events: &[Event]) -> Option<String> {
     let from = if said.by == Speaker::ClientHeld { Side::Client } else { Side::Upstream };
     let same = |id: &CommandId| said.id.is_none() || said.id == Some(*id);
     let reasons = |event: &Event| match &event.what {
-        Observation::Decided { id, rule, .. } if same(id) => Some((0, format!("held: rule `{rule}`"))),
+        Observation::Decided { id, decision } if same(id) => Some((0, format!("held: rule `{}`", decision.rule))),
         Observation::Violated(violation) if violation.side == from => {
             Some((1, format!("held: {}", violation.kind.as_label())))
         }

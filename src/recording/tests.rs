@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use super::*;
+use crate::policy::{ActionKind, Decision, Level, Mode};
 use crate::session::{
     Alteration, Answered, CloseReason, CommandId, Completion, Extent, MessageRef, Observation, Said, Speaker, State,
     Violation, ViolationKind,
@@ -120,6 +121,24 @@ fn first_batches() -> Vec<Vec<Event>> {
     ]
 }
 
+fn decision() -> Decision {
+    Decision {
+        rule: "no-expunge".into(),
+        action: ActionKind::Deny,
+        mode: Mode::Enforce,
+        user: Some("ann".into()),
+        command: "EXPUNGE".into(),
+        operation: Operation::Delete,
+        effect: Effect::Destroy,
+        mailboxes: vec!["INBOX".to_owned()],
+        message: None,
+        level: Level::default(),
+        tags: Vec::new(),
+        alert: false,
+        record: false,
+    }
+}
+
 /// And its second half.
 fn later_batches() -> Vec<Vec<Event>> {
     vec![
@@ -130,15 +149,7 @@ fn later_batches() -> Vec<Vec<Event>> {
         vec![
             event(990_000, begun(3, "a3", "EXPUNGE", Operation::Delete, Effect::Destroy)),
             event(990_000, said(Speaker::ClientHeld, Some(3), "a3 EXPUNGE")),
-            event(
-                990_000,
-                Observation::Decided {
-                    id: CommandId(3),
-                    rule: "no-expunge".to_owned(),
-                    action: Cow::Borrowed("deny"),
-                    enforced: true,
-                },
-            ),
+            event(990_000, Observation::Decided { id: CommandId(3), decision: Box::new(decision()) }),
             event(990_000, said(Speaker::ProxyToClient, Some(3), "a3 NO [NOPERM] Deleting is disabled")),
             event(990_000, completed(3, Completion::No, Answered::Policy, 100)),
         ],

@@ -28,8 +28,8 @@ pub use observation::{
 };
 pub use outbox::Outbox;
 
-use crate::policy::PolicyHandle;
-use crate::wire::Side;
+use crate::policy::{Connection, PolicyHandle};
+use crate::wire::{Protocol, Side};
 
 /// What a listener does in doubt (see `docs/ARCHITECTURE.md`, "Two postures").
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -85,8 +85,16 @@ pub struct Setup {
     pub terms: Arc<Terms>,
     /// Randomness for the tags of the proxy's own commands.
     pub seed: u64,
-    /// When the connection was accepted; event times count from here.
-    pub started: Instant,
+    /// The connection; event times count from when it was accepted.
+    pub connection: Arc<Connection>,
+}
+
+impl Setup {
+    /// A session without a network, for what plays sessions by itself: tests, replays, benchmarks.
+    #[must_use]
+    pub fn offline(terms: Arc<Terms>, protocol: Protocol, seed: u64, started: Instant) -> Self {
+        Self { terms, seed, connection: Arc::new(Connection::offline(protocol, started)) }
+    }
 }
 
 /// Octets received and not yet worked through, per side, and whether more can come.

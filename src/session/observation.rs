@@ -10,6 +10,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::label::labelled;
+use crate::policy::Decision;
 use crate::wire::{Effect, Operation, ShortText, Side};
 
 /// An observation and when it was made.
@@ -139,12 +140,9 @@ pub enum Observation {
     Decided {
         /// The command.
         id: CommandId,
-        /// The rule's name; `built-in` where no configured rule decided.
-        rule: String,
-        /// `deny`, `rewrite`…
-        action: Cow<'static, str>,
-        /// Whether it was enforced, or would have been (posture observe, shadow rules).
-        enforced: bool,
+        /// What was decided, and by which rule.
+        #[serde(flatten)]
+        decision: Box<Decision>,
     },
     /// Octets do not go out as they came in, and why.
     Altered {

@@ -13,6 +13,7 @@ use mailwarden::session::imap::Imap;
 use mailwarden::session::{
     CommandId, Compression, Inboxes, Limits, Observation, Outbox, Posture, Session, Setup, Terms, TlsMode,
 };
+use mailwarden::wire::Protocol;
 use mailwarden::wire::Side;
 
 /// What came of a play.
@@ -127,7 +128,7 @@ fn session(posture: Posture, started: Instant) -> Imap {
         policy: PolicyHandle::new(Policy::new(vec![rule("command = \"DELETE\""), rule("mailbox = \"Denied\"")])),
         transcript: true,
     };
-    Imap::new(Setup { terms: Arc::new(terms), seed: 0, started })
+    Imap::new(Setup::offline(Arc::new(terms), Protocol::Imap, 0, started))
 }
 
 struct Player {

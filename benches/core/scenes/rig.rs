@@ -76,7 +76,7 @@ impl Rig {
             policy: PolicyHandle::new(Policy::default()),
             transcript: false,
         };
-        let setup = Setup { terms: Arc::new(terms), seed: 1, started: now };
+        let setup = Setup::offline(Arc::new(terms), protocol, 1, now);
         let session: Box<dyn Session> = match protocol {
             Protocol::Imap => Box::new(Imap::new(setup)),
             Protocol::Pop3 => Box::new(Pop3::new(setup)),

@@ -88,7 +88,7 @@ impl Shell {
         static STARTED: std::sync::OnceLock<Instant> = std::sync::OnceLock::new();
         let started = *STARTED.get_or_init(Instant::now);
         let terms = options.terms();
-        let setup = Setup { terms: Arc::clone(&terms), seed: 1, started };
+        let setup = Setup::offline(Arc::clone(&terms), protocol, 1, started);
         let session: Box<dyn Session> = match protocol {
             Protocol::Imap => Box::new(Imap::new(setup)),
             Protocol::Pop3 => Box::new(Pop3::new(setup)),

@@ -95,7 +95,7 @@ async fn logged_in(offered: bool, used: bool) -> Scene {
         policy: PolicyHandle::new(Policy::default()),
         transcript: false,
     };
-    let session = Imap::new(Setup { terms: Arc::new(terms), seed: 1, started: now() });
+    let session = Imap::new(Setup::offline(Arc::new(terms), Protocol::Imap, 1, now()));
     let ((client, near), (server, far)) = (duplex(64 << 10), duplex(64 << 10));
     let layers = Layers { accept: None, connect: None, protocol: Protocol::Imap };
     let (seen, stop, task) = start(session, layers, Stream::Clear(near), Stream::Clear(far));

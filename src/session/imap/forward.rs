@@ -8,12 +8,12 @@ use bytes::BytesMut;
 use super::judge::Refusal;
 use super::phase::{Answer, Completing, Kind, Pending, Phase, Prepared, Runs, Sasl, Then, Turn};
 use super::{Imap, send, wipe};
-use crate::policy::{Facts, Permit};
+use crate::policy::{Arguments, Facts, Permit};
 use crate::redact::Redacted;
 use crate::session::{Alteration, Answered, CommandId, Completion, Observation, Outbox, Speaker};
 use crate::wire::imap::{Command, Details, IdField, Malformed, Spec};
 use crate::wire::sasl::{SaslLine, read_response};
-use crate::wire::{Effect, Operation, Protocol, Side};
+use crate::wire::{Effect, Operation, Side};
 
 impl Imap {
     /// Sends an allowed command up.
@@ -162,9 +162,7 @@ impl Imap {
             Observation::CommandBegun { id, tag, command: command_name, operation, effect, mailboxes, message },
         );
         let facts = Facts {
-            protocol: Protocol::Imap,
-            logged_in: self.logged_in(),
-            user: self.user.as_deref(),
+            session: self.session_facts(now),
             command: command.strip_prefix("UID ").unwrap_or(command),
             operation,
             effect,
@@ -172,6 +170,8 @@ impl Imap {
             selected: self.selected.as_deref(),
             message: None,
             nth_message: None,
+            arguments: Arguments::default(),
+            answer: None,
         };
         // in this posture a refusal is only reported
         let _reported: Result<Permit, Refusal> = self.ask(id, &facts, now, out);

@@ -10,10 +10,10 @@ use bytes::{Bytes, BytesMut};
 use super::judge::Refusal;
 use super::phase::{Body, CallOff, Kind, Phase, Whose};
 use super::{Imap, send, wipe};
-use crate::policy::{Facts, Permit};
+use crate::policy::{Arguments, Facts, Permit};
 use crate::session::{Alteration, Answered, CloseReason, Completion, Observation, Outbox, Speaker, ViolationKind};
+use crate::wire::Side;
 use crate::wire::imap::{AppendMore, Between, Enclosure, MessageHead, Spec, Tail};
-use crate::wire::{Protocol, Side};
 
 /// A line behind a message, that cannot go up.
 struct Refused<'a> {
@@ -77,9 +77,7 @@ impl Imap {
             .chain(between.mailboxes.iter().cloned())
             .collect();
         let facts = Facts {
-            protocol: Protocol::Imap,
-            logged_in: self.logged_in(),
-            user: self.user.as_deref(),
+            session: self.session_facts(now),
             command: spec.name.strip_prefix("UID ").unwrap_or(spec.name),
             operation: spec.operation,
             effect: spec.effect,
@@ -87,6 +85,8 @@ impl Imap {
             selected: self.acted_on(spec, &between.needs),
             message: None,
             nth_message: None,
+            arguments: Arguments::default(),
+            answer: None,
         };
         // what is copied may belong to the message that has begun
         let first = if copies { body.nth } else { body.nth.saturating_add(1) };

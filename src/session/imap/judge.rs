@@ -10,13 +10,13 @@ use super::forward::named;
 use super::phase::{Answer, Body, Completing, Kind, Phase, Prepared, Runs, Then, Whose};
 use super::send;
 use super::{Imap, OWN, wipe};
-use crate::policy::{Facts, Permit, Policy, Verdict};
+use crate::policy::{Arguments, Facts, Mode, Outcome, Permit, Policy, SessionFacts, Verdict};
 use crate::session::{
     Alteration, Answered, CommandId, Completion, Observation, Outbox, Posture, Speaker, State, TlsMode, ViolationKind,
 };
 use crate::wire::imap::{Allowed, Command, Details, Head, Spec, Tag, Tail};
 use crate::wire::sasl::{SaslLine, binds_channel, read_response};
-use crate::wire::{Effect, Operation, Protocol, ShortText, Side};
+use crate::wire::{Effect, Operation, ShortText, Side};
 
 /// Why a command is answered by the proxy.
 #[derive(Debug)]
@@ -309,9 +309,7 @@ impl Imap {
         out: &mut Outbox,
     ) -> Result<Permit, Refusal> {
         let facts = Facts {
-            protocol: Protocol::Imap,
-            logged_in: self.logged_in(),
-            user,
+            session: SessionFacts { user, ..self.session_facts(now) },
             command: command.verb(),
             operation: command.operation,
             effect: command.effect,
@@ -319,6 +317,8 @@ impl Imap {
             selected: self.acted_on(command.spec, &command.needs),
             message: None,
             nth_message: None,
+            arguments: Arguments::default(),
+            answer: None,
         };
         // NO is no defined answer to these (RFC 9051 §6.1)
         if matches!(command.name, "CAPABILITY" | "NOOP" | "LOGOUT" | "STARTTLS") {
@@ -352,9 +352,7 @@ impl Imap {
         out: &mut Outbox,
     ) -> Result<Permit, Refusal> {
         let facts = Facts {
-            protocol: Protocol::Imap,
-            logged_in: self.logged_in(),
-            user: Some(user),
+            session: SessionFacts { user: Some(user), ..self.session_facts(now) },
             command: "AUTHENTICATE",
             operation: Operation::Authenticate,
             effect: Effect::Session,
@@ -362,6 +360,8 @@ impl Imap {
             selected: None,
             message: None,
             nth_message: None,
+            arguments: Arguments::default(),
+            answer: None,
         };
         self.ask(id, &facts, now, out)
     }
@@ -374,19 +374,20 @@ impl Imap {
         now: Instant,
         out: &mut Outbox,
     ) -> Result<Permit, Refusal> {
-        let denial = match self.setup.terms.policy.judge(facts) {
-            Verdict::Allow(permit) => return Ok(permit),
-            Verdict::Deny(denial) => denial,
-        };
+        let Verdict { outcome, decisions } = self.setup.terms.policy.judge(facts);
         let enforced = self.setup.terms.posture == Posture::Enforce;
-        let rule = denial.rule.as_ref().to_owned();
-        out.observe(now, Observation::Decided { id, rule, action: "deny".into(), enforced });
-        if !enforced {
-            return Ok(Policy::own());
+        for mut decision in decisions {
+            decision.mode = if enforced { decision.mode } else { Mode::Observe };
+            out.observe(now, Observation::Decided { id, decision: Box::new(decision) });
         }
+        let denial = match outcome {
+            Outcome::Allow(permit) => return Ok(permit),
+            Outcome::Deny(denial) if enforced => denial,
+            _ => return Ok(Policy::own()),
+        };
         Err(Refusal {
             word: "NO",
-            code: Some("NOPERM".into()),
+            code: Some(denial.code.as_ref().into()),
             sentence: denial.reply.as_ref().to_owned(),
             by: Answered::Policy,
         })

@@ -42,6 +42,7 @@ use super::{
     CloseReason, CommandId, Inboxes, Observation, Outbox, Posture, Said, Session, Setup, Speaker, State, TlsMode,
     Violation, ViolationKind,
 };
+use crate::policy::SessionFacts;
 use crate::redact::Redacted;
 use crate::wire::Side;
 use crate::wire::imap::{Framer, Names, Repeatable, Tag};
@@ -163,7 +164,7 @@ impl Imap {
             errors: 0,
             stray: None,
             stale_result: false,
-            last: setup.started,
+            last: setup.connection.accepted,
             setup,
         }
     }
@@ -174,6 +175,17 @@ impl Imap {
 
     fn logged_in(&self) -> bool {
         matches!(self.state, State::Authenticated | State::Selected)
+    }
+
+    /// What the policy may know of this session now.
+    fn session_facts(&self, now: Instant) -> SessionFacts<'_> {
+        SessionFacts {
+            connection: &self.setup.connection,
+            tls: None,
+            now,
+            user: self.user.as_deref(),
+            logged_in: self.logged_in(),
+        }
     }
 
     /// A tag for a command of the proxy's own: unpredictable, so that no reply can be sent ahead of it.
@@ -390,7 +402,7 @@ impl Session for Imap {
         let limits = &self.setup.terms.limits;
         match &self.phase {
             Phase::Closed => None,
-            Phase::Greeting(_) => self.setup.started.checked_add(limits.greeting_timeout),
+            Phase::Greeting(_) => self.setup.connection.accepted.checked_add(limits.greeting_timeout),
             _ if self.logged_in() => self.last.checked_add(limits.idle_timeout),
             _ => self.last.checked_add(limits.login_timeout),
         }

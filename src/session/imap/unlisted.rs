@@ -9,11 +9,11 @@ use bytes::BytesMut;
 use super::judge::Refusal;
 use super::phase::{Kind, Phase, Prepared, Runs, Then};
 use super::{Imap, send, wipe};
-use crate::policy::{Facts, Permit};
+use crate::policy::{Arguments, Facts, Permit};
 use crate::redact::MASK;
 use crate::session::{CommandId, Observation, Outbox, Speaker, ViolationKind};
 use crate::wire::imap::{Malformed, Reason, Unlisted, parse_unlisted, unlisted_verb};
-use crate::wire::{Effect, Operation, Protocol, Side};
+use crate::wire::{Effect, Operation, Side};
 
 impl Imap {
     /// A command that is in no table, if the operator allows its name: read as far as such a one can be.
@@ -72,9 +72,7 @@ impl Imap {
             }
         }
         let facts = Facts {
-            protocol: Protocol::Imap,
-            logged_in: self.logged_in(),
-            user: self.user.as_deref(),
+            session: self.session_facts(now),
             command: command.verb(),
             operation: Operation::Unknown,
             effect: Effect::Unknown,
@@ -82,6 +80,8 @@ impl Imap {
             selected: self.selected.as_deref(),
             message: None,
             nth_message: None,
+            arguments: Arguments::default(),
+            answer: None,
         };
         self.ask(id, &facts, now, out)
     }

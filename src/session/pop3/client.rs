@@ -1,21 +1,19 @@
 //! The client's commands: read by the strict grammar, judged, and only then sent up.
 
-use std::borrow::Cow;
-
 use bytes::{Bytes, BytesMut};
 
 use super::request::{Initial, Request};
 use super::slot::{Answer, Asked, Slot};
 use super::turn::{Cursor, Turn};
 use super::{Phase, Pop3, QUEUE};
-use crate::policy::{Denial, Facts, Permit, Policy, Verdict};
+use crate::policy::{Arguments, Decision, Denial, Facts, Mode, Outcome, Permit, Policy, SessionFacts, Verdict};
 use crate::session::{
     Alteration, Answered, CloseReason, CommandId, Completion, MessageRef, Observation, Speaker, State, ViolationKind,
 };
 use crate::wire::pop3::{
     Command, Keyword, Names, Piece, SyntaxError, Unknown, is_offered, is_unlisted_sound, text_of, unlisted_keyword,
 };
-use crate::wire::{Effect, Operation, Protocol, Side};
+use crate::wire::{Effect, Operation, Side};
 
 /// Why a command is not for the server.
 struct Objection {
@@ -107,15 +105,17 @@ impl Pop3 {
         }
         let user = request.user.as_deref().or(self.user.as_deref());
         let verdict = self.judge(user, &request.label, request.operation, request.effect, request.message);
-        let (permit, denial) = match verdict {
-            Verdict::Allow(permit) => (permit, None),
-            Verdict::Deny(denial) if self.enforces() => {
+        let Verdict { outcome, decisions } = verdict;
+        let permit = match outcome {
+            Outcome::Allow(permit) => permit,
+            Outcome::Deny(denial) if self.enforces() => {
                 self.begin(id, &request, Speaker::ClientHeld, count, turn);
                 cursor.discard(count, turn.out);
+                self.report(id, decisions, turn);
                 self.deny(id, count, &request, &denial, turn);
                 return;
             }
-            Verdict::Deny(denial) => (Policy::own(), Some(denial)),
+            _ => Policy::own(),
         };
         if matches!(request.asked, Asked::Stls) {
             self.begin(id, &request, Speaker::ClientHeld, count, turn);
@@ -127,9 +127,7 @@ impl Pop3 {
         let lower = cursor.front(canonical).iter().filter(|octet| octet.is_ascii_lowercase()).count();
         let by = if lower > 0 { Speaker::ClientHeld } else { Speaker::Client };
         self.begin(id, &request, by, count, turn);
-        if let Some(denial) = denial {
-            turn.observe(decided(id, &denial, false));
-        }
+        self.report(id, decisions, turn);
         if let Some(Objection { kind, reply, .. }) = objection {
             turn.violated(Side::Client, kind, reply);
         }
@@ -163,9 +161,8 @@ impl Pop3 {
         self.begin(id, &request, Speaker::Client, count, turn);
         turn.violated(Side::Client, kind, reply);
         let user = self.user.as_deref();
-        if let Verdict::Deny(denial) = self.judge(user, &request.label, request.operation, request.effect, None) {
-            turn.observe(decided(id, &denial, false));
-        }
+        let verdict = self.judge(user, &request.label, request.operation, request.effect, None);
+        self.report(id, verdict.decisions, turn);
         cursor.keep_secret(count, 0, turn.out);
         self.await_answer(id, request.asked, turn);
     }
@@ -293,11 +290,15 @@ impl Pop3 {
         effect: Effect,
         message: Option<u32>,
     ) -> Verdict {
-        let protocol = Protocol::Pop3;
-        self.setup.terms.policy.judge(&Facts {
-            protocol,
+        let session = SessionFacts {
+            connection: &self.setup.connection,
+            tls: None,
+            now: self.last_activity,
             user,
             logged_in: matches!(self.state, State::Transaction | State::Update),
+        };
+        self.setup.terms.policy.judge(&Facts {
+            session,
             command,
             operation,
             effect,
@@ -305,16 +306,31 @@ impl Pop3 {
             selected: None,
             message,
             nth_message: None,
+            arguments: Arguments::default(),
+            answer: None,
         })
     }
 
+    /// Tells what the rules said; in posture observe nothing of it is done.
+    pub(super) fn report(&self, id: CommandId, decisions: Vec<Decision>, turn: &mut Turn<'_>) {
+        for mut decision in decisions {
+            decision.mode = if self.enforces() { decision.mode } else { Mode::Observe };
+            turn.observe(Observation::Decided { id, decision: Box::new(decision) });
+        }
+    }
+
     fn deny(&mut self, id: CommandId, count: usize, request: &Request, denial: &Denial, turn: &mut Turn<'_>) {
-        turn.observe(decided(id, denial, true));
         if matches!(request.asked, Asked::User(_)) {
             // the server would combine the next PASS with the name before
             self.user = None;
         }
-        self.answer_locally(id, count, format!("-ERR [SYS/PERM] {}\r\n", denial.reply), Answered::Policy, turn);
+        self.answer_locally(
+            id,
+            count,
+            format!("-ERR [{}] {}\r\n", denial.pop3_code, denial.reply),
+            Answered::Policy,
+            turn,
+        );
     }
 
     /// STLS is between the client and the proxy (RFC 2595 §4). What the client sent behind it stays in
@@ -426,10 +442,6 @@ fn canonical_text(text: &str, names: usize) -> String {
         names.make_ascii_uppercase();
     }
     text
-}
-
-fn decided(id: CommandId, denial: &Denial, enforced: bool) -> Observation {
-    Observation::Decided { id, rule: denial.rule.to_string(), action: Cow::Borrowed("deny"), enforced }
 }
 
 /// The commands of each state (RFC 1939 §4 to §6, RFC 2449 §5, RFC 6856).

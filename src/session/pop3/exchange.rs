@@ -6,9 +6,9 @@ use bytes::Bytes;
 use super::Pop3;
 use super::slot::{Answer, Asked, Exchange, ExchangeTurn, Slot};
 use super::turn::{Cursor, Turn};
-use crate::policy::Verdict;
+use crate::policy::Outcome;
 use crate::redact::MASK;
-use crate::session::{Alteration, Answered, CommandId, Observation, Speaker, ViolationKind};
+use crate::session::{Alteration, Answered, CommandId, Speaker, ViolationKind};
 use crate::wire::Side;
 use crate::wire::pop3::{Keyword, Piece, SaslLine, binds_channel, read_response, text_of};
 use crate::wire::{Effect, Operation};
@@ -96,21 +96,12 @@ impl Pop3 {
         }
         let verdict =
             self.judge(user.as_deref(), Keyword::Auth.as_label(), Operation::Authenticate, Effect::Session, None);
-        match verdict {
-            Verdict::Allow(_permit) => Step::Pass(user),
-            Verdict::Deny(denial) => {
-                turn.observe(Observation::Decided {
-                    id,
-                    rule: denial.rule.to_string(),
-                    action: "deny".into(),
-                    enforced: self.enforces(),
-                });
-                if self.enforces() {
-                    give_up(&format!("[SYS/PERM] {}", denial.reply), Answered::Policy, user)
-                } else {
-                    Step::Pass(user)
-                }
+        self.report(id, verdict.decisions, turn);
+        match verdict.outcome {
+            Outcome::Deny(denial) if self.enforces() => {
+                give_up(&format!("[{}] {}", denial.pop3_code, denial.reply), Answered::Policy, user)
             }
+            _ => Step::Pass(user),
         }
     }
 

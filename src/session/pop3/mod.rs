@@ -95,7 +95,7 @@ impl Pop3 {
     #[must_use]
     pub fn new(setup: Setup) -> Self {
         let client_layer = if setup.terms.client_tls == TlsMode::Implicit { Layer::Tls } else { Layer::Clear };
-        let last_activity = setup.started;
+        let last_activity = setup.connection.accepted;
         Self {
             setup,
             phase: Phase::Greeting,
@@ -215,7 +215,9 @@ impl Session for Pop3 {
     fn deadline(&self) -> Option<Instant> {
         let limits = &self.setup.terms.limits;
         match self.phase {
-            Phase::Greeting | Phase::UpstreamStls { .. } => Some(self.setup.started + limits.greeting_timeout),
+            Phase::Greeting | Phase::UpstreamStls { .. } => {
+                Some(self.setup.connection.accepted + limits.greeting_timeout)
+            }
             Phase::Open | Phase::Opaque if self.state == State::NotAuthenticated => {
                 Some(self.last_activity + limits.login_timeout)
             }

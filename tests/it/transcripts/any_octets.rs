@@ -8,6 +8,7 @@ use proptest::prelude::*;
 use mailwarden::policy::{Policy, PolicyHandle};
 use mailwarden::session::pop3::Pop3;
 use mailwarden::session::{Compression, Inboxes, Limits, Observation, Outbox, Posture, Session, Setup, Terms, TlsMode};
+use mailwarden::wire::Protocol;
 use mailwarden::wire::Side;
 
 /// What came of a play: octets up, octets down, facts.
@@ -25,7 +26,7 @@ fn session(posture: Posture, started: Instant) -> Pop3 {
         policy: PolicyHandle::new(Policy::default()),
         transcript: true,
     };
-    Pop3::new(Setup { terms: Arc::new(terms), seed: 0, started })
+    Pop3::new(Setup::offline(Arc::new(terms), Protocol::Pop3, 0, started))
 }
 
 /// Plays blocks of octets, each from one side, in pieces of `cut`.

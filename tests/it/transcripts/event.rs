@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use mailwarden::policy::Mode;
 use mailwarden::session::{CommandId, MessageRef, Observation};
 use mailwarden::wire::ShortText;
 
@@ -40,9 +41,9 @@ impl Scribe {
             Observation::Stored { id, octets, .. } => format!("stored {} {octets}", self.name(*id)),
             Observation::Expunged { message } => format!("expunged {}", reference(message)),
             Observation::Vanished { uids, .. } => format!("vanished {uids}"),
-            Observation::Decided { id, rule, action, enforced } => {
-                let force = if *enforced { "enforced" } else { "reported" };
-                format!("decided {} {rule} {action} {force}", self.name(*id))
+            Observation::Decided { id, decision } => {
+                let force = if decision.mode == Mode::Enforce { "enforced" } else { "reported" };
+                format!("decided {} {} {} {force}", self.name(*id), decision.rule, decision.action.as_label())
             }
             Observation::Altered { to, why, removed, added } => {
                 format!("altered {} {} -{removed} +{added}", to.as_label(), why.as_label())

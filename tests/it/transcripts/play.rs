@@ -62,7 +62,7 @@ impl std::fmt::Debug for Outcome {
 
 pub(crate) fn play(script: &Script, cuts: Cuts) -> Trace {
     let started = Instant::now();
-    let setup = Setup { terms: Arc::clone(&script.terms), seed: 1, started };
+    let setup = Setup::offline(Arc::clone(&script.terms), script.protocol, 1, started);
     let session: Box<dyn Session> = match script.protocol {
         Protocol::Imap => Box::new(Imap::new(setup)),
         Protocol::Pop3 => Box::new(Pop3::new(setup)),

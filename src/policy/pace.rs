@@ -1,0 +1,70 @@
+//! How fast content may flow: buckets that fill with time. Deterministic: time is told, never asked.
+
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+/// A bucket of octets (or of messages), shared by all that must share it: one session, all sessions of a user, or
+/// all of a client network.
+#[derive(Debug)]
+pub struct Pace {
+    /// Units a second.
+    rate: u64,
+    /// Units it holds when full: what may pass at once.
+    burst: u64,
+    level: Mutex<Level>,
+}
+
+#[derive(Debug)]
+struct Level {
+    /// In millionths of a unit; below zero after more was taken than was there.
+    fill: i128,
+    at: Instant,
+}
+
+const PARTS: i128 = 1_000_000;
+
+impl Pace {
+    /// A full bucket.
+    #[must_use]
+    pub fn new(rate: u64, burst: u64, now: Instant) -> Self {
+        Self { rate, burst, level: Mutex::new(Level { fill: i128::from(burst) * PARTS, at: now }) }
+    }
+
+    /// Takes `units` that have passed, or are about to; says how long to wait until the bucket is not in debt.
+    pub fn take(&self, units: u64, now: Instant) -> Duration {
+        let mut level = self.level.lock().unwrap_or_else(PoisonError::into_inner);
+        let since = now.saturating_duration_since(level.at).as_micros();
+        let gained = i128::try_from(since).unwrap_or(i128::MAX).saturating_mul(i128::from(self.rate));
+        level.fill = level.fill.saturating_add(gained).min(i128::from(self.burst) * PARTS) - i128::from(units) * PARTS;
+        level.at = level.at.max(now);
+        if level.fill >= 0 || self.rate == 0 {
+            return Duration::ZERO;
+        }
+        let micros = (-level.fill).div_euclid(i128::from(self.rate)) + 1;
+        Duration::from_micros(u64::try_from(micros).unwrap_or(u64::MAX))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_taken_beyond_the_burst_must_be_waited_for() {
+        let start = Instant::now();
+        let pace = Pace::new(1_000, 500, start);
+        assert_eq!(pace.take(500, start), Duration::ZERO);
+        let wait = pace.take(1_000, start);
+        assert!(wait >= Duration::from_secs(1) && wait < Duration::from_millis(1_001), "{wait:?}");
+        assert_eq!(pace.take(0, start + wait), Duration::ZERO);
+    }
+
+    #[test]
+    fn a_bucket_never_holds_more_than_its_burst() {
+        let start = Instant::now();
+        let pace = Pace::new(10, 10, start);
+        let later = start + Duration::from_hours(1);
+        assert_eq!(pace.take(10, later), Duration::ZERO);
+        assert!(pace.take(1, later) > Duration::ZERO);
+    }
+}
