@@ -95,6 +95,18 @@ impl PolicyHandle {
         self.0.load().judge(facts)
     }
 
+    /// Judges an answer by the policy in force at this moment.
+    #[must_use]
+    pub fn judge_answer(&self, facts: &Facts<'_>) -> Verdict {
+        self.0.load().judge_answer(facts)
+    }
+
+    /// Whether any rule in force can concern an answer.
+    #[must_use]
+    pub fn looks_at_answers(&self) -> bool {
+        self.0.load().looks_at_answers()
+    }
+
     /// The policy in force at this moment.
     #[must_use]
     pub fn current(&self) -> Arc<Policy> {

@@ -4,11 +4,13 @@ use std::borrow::Cow;
 
 use super::slot::{Asked, Exchange, ExchangeTurn};
 use super::turn::shown;
+use crate::policy::{Item, ItemKind};
 use crate::redact::MASK;
 use crate::session::Extent;
 use crate::wire::pop3::{Command, Keyword, SaslLine, SyntaxError, binds_channel, read_response};
 use crate::wire::{Effect, Operation};
 
+#[derive(Debug)]
 pub(super) struct Request {
     /// The keyword in upper case, or `unknown`.
     pub(super) label: Cow<'static, str>,
@@ -71,14 +73,15 @@ impl Request {
             Command::Stls => Asked::Stls,
             Command::Utf8 => Asked::Utf8,
             Command::Quit => Asked::Quit,
-            Command::List(None) | Command::Lang(None) => Asked::Listing,
+            Command::Lang(None) => Asked::Listing,
+            Command::List(None) => Asked::Sizes,
+            Command::List(Some(_)) => Asked::Size,
             Command::Uidl(None) => Asked::UniqueIds,
             Command::Uidl(Some(_)) => Asked::UniqueId,
             Command::Retr(number) => Asked::Message { number, extent: Extent::Whole },
             Command::Top { message: number, lines: 0 } => Asked::Message { number, extent: Extent::Headers },
             Command::Top { message: number, .. } => Asked::Message { number, extent: Extent::Part },
-            Command::List(Some(_))
-            | Command::Lang(Some(_))
+            Command::Lang(Some(_))
             | Command::Noop
             | Command::Stat
             | Command::Dele(_)
@@ -99,6 +102,17 @@ impl Request {
             asked,
             initial: initial_state,
         }
+    }
+
+    /// What of a message it asks for.
+    pub(super) fn items(&self) -> Vec<Item> {
+        let Asked::Message { extent, .. } = self.asked else { return Vec::new() };
+        let kind = match extent {
+            Extent::Whole => ItemKind::Whole,
+            Extent::Headers => ItemKind::Headers,
+            Extent::Part | Extent::Partial => ItemKind::Part,
+        };
+        vec![Item { name: self.label.clone().into_owned(), kind, partial: false, peek: true }]
     }
 
     /// A command that is known by its name alone, because the operator allows it. Its arguments may be a
