@@ -17,6 +17,7 @@ mod schema;
 mod values;
 
 use std::net::SocketAddr;
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
@@ -37,6 +38,9 @@ pub struct Config {
     /// `[admin]`: the endpoint of metrics and health; none if absent.
     #[serde(default)]
     pub admin: Option<AdminSettings>,
+    /// `[process]`: what the program takes of its machine.
+    #[serde(default)]
+    pub process: ProcessSettings,
     /// `[authority]`: needed by listeners with `certificate = "mint"`.
     #[serde(default)]
     pub authority: Option<AuthoritySettings>,
@@ -60,6 +64,15 @@ pub struct Config {
 pub struct AdminSettings {
     /// `address:port` of `/metrics`, `/livez`, `/readyz`; loopback unless you know better.
     pub address: SocketAddr,
+}
+
+/// The `[process]` section.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ProcessSettings {
+    /// Threads that sessions run on; as many as there are processors if absent.
+    #[serde(default)]
+    pub workers: Option<NonZeroUsize>,
 }
 
 /// A configuration that can be used, and what is odd about it.

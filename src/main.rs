@@ -10,11 +10,7 @@ fn main() -> ExitCode {
     drop(rustls::crypto::aws_lc_rs::default_provider().install_default());
     let cli = Cli::parse();
     let paint = cli.globals.paint_of_errors();
-    let outcome = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
-        Ok(runtime) => runtime.block_on(cli.execute()),
-        Err(error) => Err(anyhow::Error::new(error).context("the program could not start its threads")),
-    };
-    match outcome {
+    match cli.execute() {
         Ok(code) => code,
         // whoever read the output has seen enough
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,

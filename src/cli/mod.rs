@@ -2,7 +2,7 @@
 //! printing.
 //!
 //! A subcommand is a struct that derives [`clap::Args`], with
-//! `async fn run(self, globals: &Globals) -> anyhow::Result<ExitCode>`. What it returns is the answer;
+//! `fn run(self, globals: &Globals) -> anyhow::Result<ExitCode>`, `async` if it has to wait. What it returns is the answer;
 //! an error means that it could not do its work, and becomes exit code 3. A new one needs its file,
 //! its `mod` line, its variant in `Command` and its line in [`Cli::execute`].
 
@@ -15,8 +15,10 @@ mod show;
 mod tap;
 mod terminal;
 
+use std::num::NonZeroUsize;
 use std::process::ExitCode;
 
+use anyhow::Context;
 use clap::{ArgAction, Args, Parser, Subcommand};
 
 pub use logging::LogFormat;
@@ -87,22 +89,35 @@ enum Command {
 }
 
 impl Cli {
-    /// Starts logging and runs the subcommand.
-    pub async fn execute(self) -> anyhow::Result<ExitCode> {
+    /// Starts logging and runs the subcommand; those that have to wait get a runtime.
+    pub fn execute(self) -> anyhow::Result<ExitCode> {
         let globals = &self.globals;
         globals.start_logging(match &self.command {
             Command::Demo(_) | Command::Tap(_) | Command::Show(_) => Quietness::Conversation,
             Command::Run(_) | Command::Check(_) | Command::Ca(_) => Quietness::Service,
         });
         match self.command {
-            Command::Demo(args) => Box::pin(args.run(globals.layout())).await,
-            Command::Tap(args) => Box::pin(args.run(globals.layout())).await,
+            Command::Demo(args) => on_workers(None, Box::pin(args.run(globals.layout()))),
+            Command::Tap(args) => on_workers(None, Box::pin(args.run(globals.layout()))),
             Command::Show(args) => args.run(globals.layout()),
-            Command::Run(args) => Box::pin(args.run(globals)).await,
+            Command::Run(args) => args.run(globals),
             Command::Check(args) => args.run(globals),
             Command::Ca(args) => args.run(),
         }
     }
+}
+
+/// Runs `work` on a runtime of so many threads; as many as there are processors if nobody says.
+fn on_workers(
+    workers: Option<NonZeroUsize>,
+    work: impl Future<Output = anyhow::Result<ExitCode>>,
+) -> anyhow::Result<ExitCode> {
+    let mut runtime = tokio::runtime::Builder::new_multi_thread();
+    if let Some(workers) = workers {
+        runtime.worker_threads(workers.get());
+    }
+    let runtime = runtime.enable_all().build().context("the program could not start its threads")?;
+    runtime.block_on(work)
 }
 
 #[cfg(test)]
@@ -110,6 +125,17 @@ mod tests {
     use clap::CommandFactory;
 
     use super::*;
+
+    #[test]
+    fn there_are_as_many_workers_as_asked_for() {
+        for workers in [1, 3] {
+            let work = async {
+                assert_eq!(tokio::runtime::Handle::current().metrics().num_workers(), workers);
+                Ok(ExitCode::SUCCESS)
+            };
+            assert_eq!(on_workers(NonZeroUsize::new(workers), work).unwrap(), ExitCode::SUCCESS);
+        }
+    }
 
     #[test]
     fn the_command_line_is_sound() {

@@ -7,8 +7,8 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use super::terminal::complain;
-use super::{EXIT_COULD_NOT, EXIT_NO, Globals, LogFormat};
-use crate::config::{ConfigErrors, Loaded, Problem, Source};
+use super::{EXIT_COULD_NOT, EXIT_NO, Globals, LogFormat, on_workers};
+use crate::config::{Config, ConfigErrors, Loaded, Problem, Source};
 use crate::proxy::{self, Bound, RunError};
 
 const AFTER_HELP: &str = "\
@@ -29,7 +29,7 @@ pub(super) struct Args {
 }
 
 impl Args {
-    pub(super) async fn run(self, globals: &Globals) -> anyhow::Result<ExitCode> {
+    pub(super) fn run(self, globals: &Globals) -> anyhow::Result<ExitCode> {
         let loaded = match Loaded::read(&self.config) {
             Ok(loaded) => loaded,
             Err(errors) => return Ok(refuse(&errors, globals)),
@@ -37,9 +37,14 @@ impl Args {
         for warning in &loaded.warnings {
             warn(&loaded.source, warning);
         }
+        on_workers(loaded.config.process.workers, Box::pin(Self::serve(loaded.config)))
+    }
+
+    /// Serves until it is asked to stop.
+    async fn serve(config: Config) -> anyhow::Result<ExitCode> {
         let mut stops = Stops::new()?;
         let shutdown = CancellationToken::new();
-        let service = proxy::run(loaded.config, Vec::new(), announce, shutdown.clone());
+        let service = proxy::run(config, Vec::new(), announce, shutdown.clone());
         let mut service = std::pin::pin!(service);
         tokio::select! {
             outcome = &mut service => return finish(outcome),

@@ -100,6 +100,7 @@ pub(super) const SECTIONS: &[Section] = &[
         repeats: false,
         keys: &[needed("address", Kind::SocketAddress, r#"address = "127.0.0.1:9469""#)],
     },
+    Section { name: "process", repeats: false, keys: &[optional("workers", Kind::Count(1, 1024))] },
     Section {
         name: "authority",
         repeats: false,

@@ -88,6 +88,12 @@ impl Framer {
         self.octets == 0 && self.window.is_empty()
     }
 
+    /// Nothing of what comes next has been looked at: lines may be taken from the input without asking here.
+    #[must_use]
+    pub fn is_fresh(&self) -> bool {
+        self.scanned == 0 && self.at_line_start()
+    }
+
     fn literal(&mut self, input: &[u8]) -> Option<Piece> {
         let len = usize::try_from(self.octets).map_or(input.len(), |octets| octets.min(input.len()));
         if len == 0 {

@@ -27,7 +27,7 @@ pub use framer::{Framer, Piece};
 pub use lexer::is_base64;
 pub use literal::{Announcement, Tail};
 pub use mailbox::{NameError, Names, decode as decode_mailbox};
-pub use plain::{PlainLine, plain_line};
+pub use plain::{PlainLine, leading_flags, leading_ok, plain_line};
 pub use repeat::Repeatable;
 pub use response::{DataKind, ResponseHead, StatusLine, StatusWord, response_head};
 pub use spec::{Allowed, Spec};

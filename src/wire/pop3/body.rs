@@ -7,6 +7,8 @@
 //! CRLF, a dot behind it stuffed. A clean body is never copied: it is looked at once, by blocks,
 //! and runs of it go on as slices of the input.
 
+use fearless_simd::prelude::*;
+use fearless_simd::{Level, dispatch, i8x32, mask8x32, u8x32};
 use memchr::memchr2;
 
 /// Whether unclean line ends are mended.
@@ -33,6 +35,8 @@ pub struct Passed {
 #[derive(Debug)]
 pub struct Body {
     at: At,
+    /// The vectors that the processor has.
+    level: Level,
     repair: Repair,
     dirty: bool,
     lines: u64,
@@ -62,7 +66,7 @@ impl Body {
     /// The state behind a status line.
     #[must_use]
     pub fn new(repair: Repair) -> Self {
-        Self { at: At::LineStart, repair, dirty: false, lines: 0, removed: 0, added: 0 }
+        Self { at: At::LineStart, level: Level::new(), repair, dirty: false, lines: 0, removed: 0, added: 0 }
     }
 
     /// Deals with the octets at the front of `input`, as many as can be told; `None` if more are needed.
@@ -121,9 +125,12 @@ impl Body {
                 }
                 (At::LineStart | At::MadeLineStart, [b'.', ..]) | (At::Cr, _) => return (done, Stop::Unclean),
                 (At::LineStart | At::MadeLineStart | At::Middle, _) => {
+                    let passed = self.pass_blocks(rest);
+                    if passed > 0 {
+                        done += passed;
+                        continue;
+                    }
                     self.at = At::Middle;
-                    done += self.pass_blocks(rest);
-                    let rest = input.get(done..).unwrap_or_default();
                     match memchr2(b'\r', b'\n', rest) {
                         None => return (input.len(), Stop::NeedsMore),
                         Some(found) if rest.get(found) == Some(&b'\n') => return (done + found, Stop::Unclean),
@@ -138,22 +145,25 @@ impl Body {
     }
 
     /// How many octets at the front are whole blocks in which nothing needs a closer look: every line in them
-    /// ends in CRLF and begins without a dot. Looked at by blocks, so that a body costs the same whatever the
-    /// length of its lines; the first octet is in the middle of a line or begins one without a dot, and the
-    /// octet behind the last block is in the middle of a line.
+    /// ends in CRLF, and none begins with a dot. Looked at by blocks, so that a body costs the same whatever the
+    /// length of its lines; the first octet is in the middle of a line or begins one without a dot.
     fn pass_blocks(&mut self, input: &[u8]) -> usize {
-        let mut done = 0;
-        while let (Some(block), Some(behind)) = (
-            input.get(done..).and_then(<[u8]>::first_chunk::<BLOCK>),
-            input.get(done + 1..).and_then(<[u8]>::first_chunk::<BLOCK>),
-        ) {
-            if !is_clean(block, behind) {
-                break;
-            }
-            self.lines += line_feeds(block);
-            done += BLOCK;
+        if input.len() < BLOCK + AHEAD || input.first() == Some(&b'\n') {
+            return 0;
         }
-        done
+        let (passed, line_feeds) = dispatch!(self.level, simd => clean_blocks(simd, input));
+        let Some(last) = passed.checked_sub(1).and_then(|last| input.get(last)) else { return 0 };
+        self.lines += line_feeds;
+        self.at = match last {
+            b'\r' => {
+                // the LF behind it has been counted, and is still to pass
+                self.lines -= 1;
+                At::Cr
+            }
+            b'\n' => At::LineStart,
+            _ => At::Middle,
+        };
+        passed
     }
 
     /// Mends what `pass` stopped at; says how many octets of input that took, which may be none.
@@ -192,35 +202,46 @@ impl Body {
     }
 }
 
-/// Octets that are looked at together; at most 255 line ends.
+/// Octets that are looked at together; half of them at most are line feeds, so that one octet counts these.
 const BLOCK: usize = 256;
-/// Of these, those in one step: the vectors that every processor of this kind has.
-const LANES: usize = 16;
+/// Octets behind a block that tell whether its last ones are clean.
+const AHEAD: usize = 2;
+/// Octets of a block in one step: one vector of AVX2, two of SSE2 or NEON.
+const LANES: usize = 32;
 
-/// No CR, LF or dot at the start of a line in `block` needs a closer look, and it does not end at a line's
-/// start. `behind` are the same octets one further on.
-fn is_clean(block: &[u8; BLOCK], behind: &[u8; BLOCK]) -> bool {
-    // written so that the compiler makes vectors of it
-    let mut unclean = [0_u8; LANES];
-    let ((lanes, _), (behind, _)) = (block.as_chunks::<LANES>(), behind.as_chunks::<LANES>());
-    for (octets, nexts) in lanes.iter().zip(behind) {
-        for ((octet, next), unclean) in octets.iter().zip(nexts).zip(&mut unclean) {
-            let torn = mask(*octet == b'\r') ^ mask(*next == b'\n');
-            *unclean |= torn | (mask(*octet == b'\n') & mask(*next == b'.'));
-        }
+/// How many octets at the front are clean blocks, and the line feeds behind those octets.
+#[inline(always)]
+#[expect(clippy::inline_always, reason = "the processor's vectors are only those of the function it becomes part of")]
+fn clean_blocks<S: Simd>(simd: S, input: &[u8]) -> (usize, u64) {
+    let (mut passed, mut line_feeds) = (0, 0);
+    while let Some(octets) = input.get(passed..).and_then(<[u8]>::first_chunk)
+        && let Some(found) = clean_block(simd, octets)
+    {
+        passed += BLOCK;
+        line_feeds += found;
     }
-    let [first, .., last] = block;
-    unclean == [0; LANES] && *first != b'\n' && !matches!(last, b'\r' | b'\n')
+    (passed, line_feeds)
 }
 
-/// All bits or none, as comparisons of vectors give it.
-fn mask(is: bool) -> u8 {
-    u8::from(is).wrapping_neg()
-}
-
-fn line_feeds(block: &[u8; BLOCK]) -> u64 {
-    // so many of one octet fit into an octet
-    u64::from(block.iter().fold(0_u8, |count, octet| count + u8::from(*octet == b'\n')))
+/// How many octets of the block have LF behind them; `None`: one of them needs a closer look, for it is a CR
+/// without, or no CR with it, or the line that begins there begins with a dot.
+#[inline(always)]
+#[expect(clippy::inline_always, reason = "as above")]
+fn clean_block<S: Simd>(simd: S, octets: &[u8; BLOCK + AHEAD]) -> Option<u64> {
+    let [_, nexts @ ..] = octets;
+    let [_, afters @ ..] = nexts;
+    let is = |octets: &[u8; LANES], octet| u8x32::load_array_ref(simd, octets).simd_eq(u8x32::splat(simd, octet));
+    let (mut unclean, mut minus) = (mask8x32::splat(simd, false), i8x32::splat(simd, 0));
+    let steps = octets.as_chunks().0.iter().zip(nexts.as_chunks().0).zip(afters.as_chunks().0);
+    for ((octets, nexts), afters) in steps {
+        let line_feed = is(nexts, b'\n');
+        unclean |= (is(octets, b'\r') ^ line_feed) | (is(afters, b'.') & line_feed);
+        // a mask is -1 where it is set
+        minus += line_feed.to_vector();
+    }
+    // each lane is at least -8, for a block has so many steps
+    let count = || minus.to_array().iter().map(|lane| lane.unsigned_abs()).sum::<u8>();
+    (!unclean.any_true()).then(|| u64::from(count()))
 }
 
 #[cfg(test)]
