@@ -8,7 +8,7 @@ use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
 
-use super::rig::{Server, line, noop, soon, upstream};
+use super::rig::{Server, line, soon, upstream};
 
 fn config(server: &Server, more: &str) -> String {
     let listener = "[admin]\naddress = \"127.0.0.1:0\"\n[[listener]]\nname = \"l\"\naddress = \"127.0.0.1:0\"\n\
@@ -16,7 +16,7 @@ fn config(server: &Server, more: &str) -> String {
     format!("{listener}{}{more}", upstream(server.address, "tls = \"none\""))
 }
 
-const NO_CHECK: &str = "[[rule]]\nname = \"no check\"\naction = \"deny\"\ncommand = \"NOOP\"\n";
+const NO_LIST: &str = "[[rule]]\nname = \"no list\"\naction = \"deny\"\ncommand = \"LIST\"\n";
 
 struct Running {
     handle: ReloadHandle,
@@ -47,9 +47,20 @@ impl Running {
     }
 }
 
-async fn check(client: &mut TcpStream) -> String {
-    client.write_all(b"a1 NOOP\r\n").await.unwrap();
+const LIST: &[u8] = b"a1 LIST \"\" *\r\n";
+
+async fn list(client: &mut TcpStream) -> String {
+    client.write_all(LIST).await.unwrap();
     line(client).await
+}
+
+/// A client that has logged in.
+async fn client(proxy: &Running) -> TcpStream {
+    let mut client = TcpStream::connect(proxy.address).await.unwrap();
+    assert!(line(&mut client).await.starts_with("* OK"));
+    client.write_all(b"a0 LOGIN joe pass\r\n").await.unwrap();
+    assert_eq!(line(&mut client).await, "a0 OK done\r\n");
+    client
 }
 
 #[tokio::test]
@@ -61,16 +72,15 @@ async fn new_rules_hold_from_the_next_command_of_every_session_and_none_is_dropp
     let proxy = Running::start(&path).await;
     let mut clients = Vec::new();
     for _ in 0..50 {
-        let mut client = TcpStream::connect(proxy.address).await.unwrap();
-        assert!(line(&mut client).await.starts_with("* OK"));
-        noop(&mut client).await;
+        let mut client = client(&proxy).await;
+        assert_eq!(list(&mut client).await, "a1 OK done\r\n");
         clients.push(client);
     }
-    for (rules, expected) in [(NO_CHECK, "a1 NO [NOPERM] Not allowed by policy\r\n"), ("", "a1 OK done\r\n")] {
+    for (rules, expected) in [(NO_LIST, "a1 NO [NOPERM] Not allowed by policy\r\n"), ("", "a1 OK done\r\n")] {
         std::fs::write(&path, config(&server, rules)).unwrap();
         // some commands are under way while the rules change
         for client in &mut clients[..25] {
-            client.write_all(b"a1 NOOP\r\n").await.unwrap();
+            client.write_all(LIST).await.unwrap();
         }
         let outcome = soon(proxy.handle.reload("test")).await;
         assert!(matches!(outcome, ReloadOutcome::Applied(change) if change.added + change.removed == 1), "{outcome}");
@@ -78,7 +88,7 @@ async fn new_rules_hold_from_the_next_command_of_every_session_and_none_is_dropp
             assert!(line(client).await.starts_with("a1 "));
         }
         for client in &mut clients {
-            assert_eq!(check(client).await, expected);
+            assert_eq!(list(client).await, expected);
         }
     }
     proxy.stop().await;
@@ -89,10 +99,9 @@ async fn a_file_that_cannot_be_used_or_needs_a_restart_changes_nothing() {
     let server = Server::start(None).await;
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("m.toml");
-    std::fs::write(&path, config(&server, NO_CHECK)).unwrap();
+    std::fs::write(&path, config(&server, NO_LIST)).unwrap();
     let proxy = Running::start(&path).await;
-    let mut client = TcpStream::connect(proxy.address).await.unwrap();
-    assert!(line(&mut client).await.starts_with("* OK"));
+    let mut client = client(&proxy).await;
     assert_eq!(soon(proxy.handle.reload("test")).await, ReloadOutcome::Unchanged);
     std::fs::write(&path, config(&server, "[[rule]]\nname = \"x\"\naction = \"perhaps\"\n")).unwrap();
     let outcome = soon(proxy.handle.reload("test")).await;
@@ -103,7 +112,7 @@ async fn a_file_that_cannot_be_used_or_needs_a_restart_changes_nothing() {
     std::fs::remove_file(&path).unwrap();
     let outcome = soon(proxy.handle.reload("test")).await;
     assert!(matches!(outcome, ReloadOutcome::Refused(_)), "{outcome}");
-    assert_eq!(check(&mut client).await, "a1 NO [NOPERM] Not allowed by policy\r\n");
+    assert_eq!(list(&mut client).await, "a1 NO [NOPERM] Not allowed by policy\r\n");
     proxy.stop().await;
 }
 
@@ -116,7 +125,7 @@ async fn the_admin_endpoint_reloads_for_who_means_it() {
     let path = directory.path().join("m.toml");
     std::fs::write(&path, config(&server, "")).unwrap();
     let proxy = Running::start(&path).await;
-    std::fs::write(&path, config(&server, NO_CHECK)).unwrap();
+    std::fs::write(&path, config(&server, NO_LIST)).unwrap();
     for (header, expected, said) in [
         ("x-other: 1", "403", "only from this machine"),
         ("mailwarden-request: reload", "200", "1 rules; 1 added"),
