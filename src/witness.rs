@@ -50,7 +50,7 @@ pub struct TlsFacts {
     pub server_name: Option<String>,
     /// The subject of the client's certificate (RFC 4514), if it had to show one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub subject: Option<String>,
+    pub subject: Option<Box<str>>,
     /// Whether an earlier session was resumed.
     pub resumed: bool,
 }

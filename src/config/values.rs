@@ -84,8 +84,8 @@ fn text_value(key: &Key, text: &str, node: Node<'_, '_>) -> Option<Problem> {
             )
         }),
         Kind::Reply => conditions::reply(text, node),
-        Kind::Text => None,
-        Kind::Table
+        Kind::Text
+        | Kind::Table
         | Kind::Certificate
         | Kind::Capabilities
         | Kind::Patterns

@@ -74,10 +74,7 @@ fn build(config: Config, transcript: bool, missing: Missing) -> Result<Plan, Vec
             return Err(faults);
         }
     };
-    let hooks = HookSet::new(&config.hooks).unwrap_or_else(|fault| {
-        faults.push(fault);
-        HookSet::default()
-    });
+    let hooks = hooks(&config, &mut faults);
     let policy = PolicyHandle::new(policy(&config));
     let places = Places::new(config.limits.compressed_sides);
     let mut listeners = Vec::new();
@@ -115,8 +112,12 @@ fn build(config: Config, transcript: bool, missing: Missing) -> Result<Plan, Vec
         });
     }
     let admin = config.admin.map(|admin| admin.address);
-    let hooks = Hooks::new(hooks);
     if faults.is_empty() { Ok(Plan { listeners, admin, policy, hooks }) } else { Err(faults) }
+}
+
+fn hooks(config: &Config, faults: &mut Vec<Fault>) -> Hooks {
+    let made = HookSet::new(&config.hooks).map_err(|fault| faults.push(fault));
+    Hooks::new(made.unwrap_or_default())
 }
 
 /// The policy of a configuration.

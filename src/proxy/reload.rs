@@ -5,7 +5,7 @@
 //! halves of a file that were never meant to run together never do.
 
 use std::collections::BTreeMap;
-use std::fmt;
+use std::fmt::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -241,7 +241,11 @@ impl Snapshot {
                 root = table;
             }
         }
-        let digest = context.finish().as_ref().iter().map(|octet| format!("{octet:02x}")).collect();
+        let mut digest = String::new();
+        for octet in context.finish().as_ref() {
+            // writing to a String cannot fail
+            let _ = write!(digest, "{octet:02x}");
+        }
         Ok(Self { digest, root, rules, files })
     }
 

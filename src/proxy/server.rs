@@ -22,7 +22,7 @@ use crate::config::Config;
 use crate::fault::Fault;
 use crate::hook::Hooks;
 use crate::metrics::Metrics;
-use crate::recording::Keeper;
+use crate::recording::{KeepSettings, Keeper};
 use crate::witness::Witness;
 
 /// What a stop allows sessions beyond `limits.drain_timeout` for their farewell: a client that takes
@@ -102,8 +102,7 @@ pub async fn run_reloading(
     let (keep, watch) = (config.policy.recordings.clone(), config.policy.watch);
     let plan = plan(config, transcript).map_err(RunError::Refused)?;
     if let Some(settings) = keep {
-        let keeper = Keeper::start(&settings);
-        witnesses.push(Arc::new(keeper.map_err(|source| RunError::Keep { directory: settings.directory, source })?));
+        witnesses.push(Arc::new(keeper(settings)?));
     }
     let metrics = Arc::new(Metrics::new(&names, &upstreams).map_err(RunError::Metrics)?);
     witnesses.push(Arc::<Metrics>::clone(&metrics));
@@ -114,11 +113,9 @@ pub async fn run_reloading(
         Ok((listener, socket))
     });
     let bound = bound.collect::<Result<Vec<_>, RunError>>()?;
+    let listeners = bound.iter().map(|(listener, socket)| (listener.name.clone(), local(socket, listener.address)));
     let report = Bound {
-        listeners: bound
-            .iter()
-            .map(|(listener, socket)| (listener.name.clone(), local(socket, listener.address)))
-            .collect(),
+        listeners: listeners.collect(),
         admin: admin.as_ref().zip(plan.admin).map(|(socket, address)| local(socket, address)),
     };
 
@@ -134,8 +131,8 @@ pub async fn run_reloading(
         helpers.spawn(admin::serve(socket, served, admin_stop.clone()));
     }
     if let Some((_, source)) = reloads {
-        let (policy, hooks) = (plan.policy, plan.hooks.clone());
-        let in_force = InForce { policy, hooks, metrics: Arc::clone(&metrics), watch };
+        let (policy, hooks, metrics) = (plan.policy, plan.hooks.clone(), Arc::clone(&metrics));
+        let in_force = InForce { policy, hooks, metrics, watch };
         helpers.spawn(reload::serve(source, in_force, shutdown.clone()));
     }
     let witnesses: Witnesses = witnesses.into();
@@ -157,6 +154,10 @@ pub async fn run_reloading(
     helpers.close();
     helpers.wait().await;
     Ok(())
+}
+
+fn keeper(settings: KeepSettings) -> Result<Keeper, RunError> {
+    Keeper::start(&settings).map_err(|source| RunError::Keep { directory: settings.directory, source })
 }
 
 fn door(

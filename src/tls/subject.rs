@@ -1,5 +1,7 @@
 //! The subject of a certificate as text (RFC 4514).
 
+use std::fmt::Write as _;
+
 use x509_parser::objects::{oid_registry, oid2abbrev};
 use x509_parser::x509::X509Name;
 
@@ -38,7 +40,8 @@ fn escaped(value: &str) -> String {
             letter if letter.is_control() => {
                 let mut octets = [0; 4];
                 for octet in letter.encode_utf8(&mut octets).bytes() {
-                    text.push_str(&format!("\\{octet:02X}"));
+                    // writing to a String cannot fail
+                    let _ = write!(text, "\\{octet:02X}");
                 }
             }
             letter => text.push(letter),

@@ -99,32 +99,32 @@ impl Pop3 {
     /// Which capabilities of a list rules hide: mechanisms as `AUTH=PLAIN`.
     pub(super) fn ruled_out(&self, lines: &[u8], of_capa: bool, turn: &mut Turn<'_>) -> Vec<String> {
         let Some(Slot { id, named: Some(named), .. }) = self.queue.front() else { return Vec::new() };
-        let mut names = Vec::new();
+        let mut offers = Vec::new();
         for line in lines.split_inclusive(|octet| *octet == b'\n') {
             let line = String::from_utf8_lossy(text_of(line)).to_ascii_uppercase();
             let mut words = line.split_ascii_whitespace();
             let mechanism = |word: &str| format!("AUTH={word}");
             match words.next() {
                 Some("SASL") if of_capa => {
-                    names.push("SASL".to_owned());
-                    names.extend(words.map(mechanism));
+                    offers.push("SASL".to_owned());
+                    offers.extend(words.map(mechanism));
                 }
-                Some(name) if of_capa => names.push(name.to_owned()),
-                Some(name) => names.push(mechanism(name)),
+                Some(name) if of_capa => offers.push(name.to_owned()),
+                Some(name) => offers.push(mechanism(name)),
                 None => {}
             }
         }
         if of_capa {
             // the proxy's own offer
-            names.push("PIPELINING".to_owned());
+            offers.push("PIPELINING".to_owned());
         }
-        names.sort();
-        names.dedup();
-        names.retain(|name| {
+        offers.sort();
+        offers.dedup();
+        offers.retain(|name| {
             let outcome = self.judge_answer(*id, named, capability(name), turn);
             outcome.is_some_and(|outcome| hides(&outcome))
         });
-        names
+        offers
     }
 
     /// Whether a rule hides this capability, so that the command behind it is refused too.

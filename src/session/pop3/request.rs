@@ -57,13 +57,7 @@ impl Request {
             Command::Auth { mechanism, initial } => {
                 let mechanism = text(mechanism).to_ascii_uppercase();
                 if let Some(initial) = initial {
-                    match read_response(&mechanism, 0, initial) {
-                        SaslLine::Response { user: named } => user = named,
-                        SaslLine::Cancel | SaslLine::Malformed => initial_state = Initial::Malformed,
-                    }
-                    if binds_channel(&mechanism, 0, initial) {
-                        initial_state = Initial::BindsChannel;
-                    }
+                    (user, initial_state) = initial_response(&mechanism, initial);
                 }
                 let responses = u32::from(initial.is_some());
                 Asked::Auth(Exchange { mechanism, user: user.clone(), responses, turn: ExchangeTurn::Server })
@@ -159,6 +153,15 @@ impl Request {
             initial: Initial::Sound,
         }
     }
+}
+
+/// Whom an initial response names, and what is wrong with it.
+fn initial_response(mechanism: &str, initial: &[u8]) -> (Option<String>, Initial) {
+    let (user, state) = match read_response(mechanism, 0, initial) {
+        SaslLine::Response { user } => (user, Initial::Sound),
+        SaslLine::Cancel | SaslLine::Malformed => (None, Initial::Malformed),
+    };
+    (user, if binds_channel(mechanism, 0, initial) { Initial::BindsChannel } else { state })
 }
 
 fn text(octets: &[u8]) -> String {
