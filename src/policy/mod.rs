@@ -70,6 +70,12 @@ impl Policy {
     pub(crate) fn own() -> Permit {
         Permit(())
     }
+
+    /// The permit for a command that an external service, asked by a rule, allows.
+    #[must_use]
+    pub(crate) fn granted() -> Permit {
+        Permit(())
+    }
 }
 
 /// The policy in force, shared by all sessions and replaced as a whole.

@@ -13,11 +13,11 @@ use tokio_util::sync::CancellationToken;
 
 use super::record::{Record, Witnesses};
 use super::relay::{Layers, Peer, Relay, now};
-use super::stream::Stream;
+use super::stream::{Stream, for_rules};
 use super::upstream::{Upstream, prepare};
 use crate::fault::Fault;
 use crate::metrics::Metrics;
-use crate::policy::Connection;
+use crate::policy::{ClientTls, Connection};
 use crate::session::{CloseReason, Inboxes, Outbox, Session, Setup, Terms, TlsMode, imap::Imap, pop3::Pop3};
 use crate::tls::Acceptor;
 use crate::wire::{Protocol, Side};
@@ -43,11 +43,11 @@ impl Door {
         self.ids.fetch_add(1, Ordering::Relaxed)
     }
 
-    fn session(&self, connection: Arc<Connection>) -> Box<dyn Session + Send> {
+    fn session(&self, connection: Arc<Connection>, client_tls: Option<ClientTls>) -> Box<dyn Session + Send> {
         let mut seed = [0; 8];
         // without randomness the tags of our own commands can be guessed, which costs little
         let _filled = aws_lc_rs::rand::fill(&mut seed);
-        let setup = Setup { terms: Arc::clone(&self.terms), seed: u64::from_ne_bytes(seed), connection };
+        let setup = Setup { terms: Arc::clone(&self.terms), seed: u64::from_ne_bytes(seed), connection, client_tls };
         match self.protocol {
             Protocol::Imap => Box::new(Imap::new(setup)),
             Protocol::Pop3 => Box::new(Pop3::new(setup)),
@@ -202,8 +202,9 @@ impl Secured {
             accepted: started,
             accepted_at: record.info().started.as_second(),
         };
+        let client_tls = record.info().client_tls.as_ref().map(for_rules);
         let mut relay = Relay {
-            session: door.session(Arc::new(connection)),
+            session: door.session(Arc::new(connection), client_tls),
             out: Outbox::new(started),
             inboxes: Inboxes::default(),
             client: Peer::new(stream),

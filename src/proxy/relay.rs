@@ -29,9 +29,11 @@ use zeroize::Zeroize;
 
 use super::deflate::{Deflated, Undeflatable};
 use super::record::Record;
-use super::stream::Stream;
+use super::stream::{Stream, for_rules};
 use crate::fault::{Code, Fault};
-use crate::session::{CloseReason, Event, Inboxes, Limits, Observation, Outbox, Session, Violation, ViolationKind};
+use crate::session::{
+    CloseReason, Event, Inboxes, Limits, Observation, Outbox, Secured, Session, Violation, ViolationKind,
+};
 use crate::tls::{CHUNK, Connector};
 use crate::wire::{Protocol, Side};
 
@@ -353,9 +355,13 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Relay<IO> {
         let outcome = self.handshake(side, limit).await;
         self.record.handshake(side, since, outcome.as_ref().map(|(_, facts)| facts));
         match outcome {
-            Ok((stream, _)) => {
+            Ok((stream, facts)) => {
                 peer(&mut self.client, &mut self.upstream, side).stream = stream;
-                self.session.tls_started(side, now(), &mut self.out);
+                let secured = match side {
+                    Side::Client => Secured::Client(for_rules(&facts)),
+                    Side::Upstream => Secured::Upstream,
+                };
+                self.session.tls_started(secured, now(), &mut self.out);
                 self.advance();
             }
             Err(fault) if side == Side::Client => {

@@ -11,6 +11,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::deflate::Deflated;
 use crate::fault::Fault;
+use crate::policy::ClientTls;
 use crate::tls::{Connector, Shaken, TlsStream, client_fault, client_timeout};
 use crate::wire::Protocol;
 use crate::witness::TlsFacts;
@@ -56,7 +57,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Stream<IO> {
 
     fn shaken(shaken: Shaken<IO>, server_name: Option<String>) -> (Self, TlsFacts) {
         let version = match shaken.version {
-            Some(ProtocolVersion::TLSv1_3) => "TLSv1.3".to_owned(),
+            Some(ProtocolVersion::TLSv1_3) => TLS13.to_owned(),
             Some(ProtocolVersion::TLSv1_2) => "TLSv1.2".to_owned(),
             other => format!("{other:?}"),
         };
@@ -65,6 +66,17 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Stream<IO> {
         (Self::Tls(Box::new(shaken.stream)), facts)
     }
 }
+
+/// What rules may ask of a client's handshake.
+pub(super) fn for_rules(facts: &TlsFacts) -> ClientTls {
+    ClientTls {
+        version: if facts.version == TLS13 { "1.3" } else { "1.2" },
+        server_name: facts.server_name.as_deref().map(str::to_ascii_lowercase),
+        subject: None,
+    }
+}
+
+const TLS13: &str = "TLSv1.3";
 
 macro_rules! each {
     ($self:expr, $stream:ident => $body:expr, $gone:expr) => {

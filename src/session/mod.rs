@@ -28,7 +28,7 @@ pub use observation::{
 };
 pub use outbox::Outbox;
 
-use crate::policy::{Connection, PolicyHandle};
+use crate::policy::{ClientTls, Connection, PolicyHandle};
 use crate::wire::{Protocol, Side};
 
 /// What a listener does in doubt (see `docs/ARCHITECTURE.md`, "Two postures").
@@ -87,13 +87,46 @@ pub struct Setup {
     pub seed: u64,
     /// The connection; event times count from when it was accepted.
     pub connection: Arc<Connection>,
+    /// TLS towards the client, if it is up before the session begins ([`TlsMode::Implicit`]).
+    pub client_tls: Option<ClientTls>,
+}
+
+/// A side on which TLS came up, and what rules may ask about it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Secured {
+    /// The client's; this is what its handshake told.
+    Client(ClientTls),
+    /// The server's.
+    Upstream,
+}
+
+impl Secured {
+    /// Which side it is.
+    #[must_use]
+    pub fn side(&self) -> Side {
+        match self {
+            Self::Client(_) => Side::Client,
+            Self::Upstream => Side::Upstream,
+        }
+    }
+
+    /// One of which nothing is told, for what plays sessions by itself: tests, fuzzers, benchmarks.
+    #[must_use]
+    pub fn offline(side: Side) -> Self {
+        match side {
+            Side::Client => Self::Client(ClientTls { version: "1.3", ..ClientTls::default() }),
+            Side::Upstream => Self::Upstream,
+        }
+    }
 }
 
 impl Setup {
     /// A session without a network, for what plays sessions by itself: tests, replays, benchmarks.
     #[must_use]
     pub fn offline(terms: Arc<Terms>, protocol: Protocol, seed: u64, started: Instant) -> Self {
-        Self { terms, seed, connection: Arc::new(Connection::offline(protocol, started)) }
+        let client_tls =
+            (terms.client_tls == TlsMode::Implicit).then(|| ClientTls { version: "1.3", ..ClientTls::default() });
+        Self { terms, seed, connection: Arc::new(Connection::offline(protocol, started)), client_tls }
     }
 }
 
@@ -123,8 +156,8 @@ impl Inboxes {
 /// One protocol's state machine. The shell's whole contract with it:
 ///
 /// 1. Call [`advance`](Self::advance) after each read, after end of file (flag in the inboxes set),
-///    after [`tls_started`](Self::tls_started) or [`deflate_started`](Self::deflate_started), and once at
-///    the start.
+///    after [`tls_started`](Self::tls_started), [`deflate_started`](Self::deflate_started),
+///    [`answered`](Self::answered) or [`expire`](Self::expire), and once at the start.
 /// 2. Report the outbox's events, write its queues in order.
 /// 3. If the outbox asks to start TLS on a side: flush that side's queue, hand the octets left in
 ///    that side's inbox to the TLS engine (never back to the session), then call `tls_started`.
@@ -132,7 +165,9 @@ impl Inboxes {
 ///    left in that side's inbox to the inflater, deflate what is queued from then on, then call
 ///    [`deflate_started`](Self::deflate_started).
 /// 5. If the outbox is closing: flush both queues as far as the peers take them, then close.
-/// 6. Read from a side only while [`wants`](Self::wants) says so and the other side's queue is
+/// 6. Ask what [`Outbox::take_questions`] gives, without waiting for the answers, and bring each by
+///    [`answered`](Self::answered). Until then the session holds the command.
+/// 7. Read from a side only while [`wants`](Self::wants) says so and the other side's queue is
 ///    under its high-water mark. An inbox never grows beyond [`Limits::inbox`].
 pub trait Session {
     /// Works through the inboxes until nothing more can be done. `now` never runs backwards.
@@ -143,15 +178,20 @@ pub trait Session {
     fn wants(&self, side: Side) -> bool;
 
     /// TLS is up on this side, after the outbox asked for it.
-    fn tls_started(&mut self, side: Side, now: Instant, out: &mut Outbox);
+    fn tls_started(&mut self, secured: Secured, now: Instant, out: &mut Outbox);
 
     /// DEFLATE is up on this side, after the outbox asked for it. A protocol without compression never asks.
     fn deflate_started(&mut self, _side: Side, _now: Instant, _out: &mut Outbox) {}
 
+    /// What was asked by [`Outbox::ask`] about this command is answered. An answer to what is not asked, or not any
+    /// more, changes nothing.
+    fn answered(&mut self, _id: CommandId, _allowed: bool, _now: Instant, _out: &mut Outbox) {}
+
     /// When [`expire`](Self::expire) must be called if nothing happens until then.
     fn deadline(&self) -> Option<Instant>;
 
-    /// The deadline has passed: a farewell and the close are put into the outbox if it still holds.
+    /// The deadline has passed. If a held command or content may go on now, it does; if a peer was silent too
+    /// long, a farewell and the close are put into the outbox.
     fn expire(&mut self, now: Instant, out: &mut Outbox);
 
     /// The shell wants to end the session (drain, upstream could not be reached, task limit): queues

@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 
 use bytes::{Buf, Bytes};
 
-use super::observation::{CloseReason, Event, Observation};
+use super::observation::{CloseReason, CommandId, Event, Observation};
+use crate::policy::Question;
 use crate::wire::Side;
 
 /// Octets to send, facts to report, layers to start, and the end.
@@ -18,6 +19,9 @@ pub struct Outbox {
     events: Vec<Event>,
     start_tls: Option<Side>,
     start_deflate: Option<Side>,
+    questions: Vec<(CommandId, Question)>,
+    /// A rule wants the rest of this session kept.
+    transcribed: bool,
     close: Option<CloseReason>,
     started: Instant,
     /// The last time that was asked for, and its distance from the start: most facts of a call share it.
@@ -81,7 +85,18 @@ impl Outbox {
     pub fn new(started: Instant) -> Self {
         let (client, upstream) = Default::default();
         let (events, clock) = (Vec::new(), (started, Duration::ZERO));
-        Self { client, upstream, events, start_tls: None, start_deflate: None, close: None, started, clock }
+        Self {
+            client,
+            upstream,
+            events,
+            start_tls: None,
+            start_deflate: None,
+            questions: Vec::new(),
+            transcribed: false,
+            close: None,
+            started,
+            clock,
+        }
     }
 
     // ---- the session's side
@@ -99,7 +114,21 @@ impl Outbox {
         if self.clock.0 != now {
             self.clock = (now, now.saturating_duration_since(self.started));
         }
+        self.transcribed |= matches!(&what, Observation::Decided { decision, .. } if decision.record);
         self.events.push(Event { at: self.clock.1, what });
+    }
+
+    /// A rule wants the rest of this session kept: it is to report what is said
+    /// ([`Observation::Said`]), as if its terms asked for a transcript.
+    #[must_use]
+    pub fn is_transcribed(&self) -> bool {
+        self.transcribed
+    }
+
+    /// Has an external service asked about a command, which the session holds until it is
+    /// [`answered`](super::Session::answered).
+    pub fn ask(&mut self, id: CommandId, question: Question) {
+        self.questions.push((id, question));
     }
 
     /// Asks for TLS on `side` as soon as what is queued for it is flushed.
@@ -177,6 +206,11 @@ impl Outbox {
         if self.events.is_empty() {
             self.events = room;
         }
+    }
+
+    /// Takes what is to be asked.
+    pub fn take_questions(&mut self) -> Vec<(CommandId, Question)> {
+        std::mem::take(&mut self.questions)
     }
 
     /// The side on which TLS is to be started, taken once its queue is flushed.

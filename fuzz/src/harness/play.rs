@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use mailwarden::session::imap::Imap;
 use mailwarden::session::pop3::Pop3;
 use mailwarden::session::{
-    CloseReason, Inboxes, Observation, Outbox, Posture, Session, Setup, Terms, Violation, ViolationKind,
+    CloseReason, Inboxes, Observation, Outbox, Posture, Secured, Session, Setup, Terms, Violation, ViolationKind,
 };
 use mailwarden::wire::{Protocol, Side};
 
@@ -251,7 +251,7 @@ impl Shell {
         // what is left in clear goes to the TLS engine
         self.inboxes.of(side).clear();
         self.way[index(side)].clear();
-        self.session.tls_started(side, self.now, &mut self.out);
+        self.session.tls_started(Secured::offline(side), self.now, &mut self.out);
         self.advance();
     }
 

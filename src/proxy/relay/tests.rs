@@ -4,7 +4,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 
 use super::*;
 use crate::metrics::Metrics;
-use crate::session::{Event, Observation};
+use crate::session::{Event, Observation, Secured};
 use crate::tls::{Acceptor, Authority, AuthoritySettings, CertificateSettings};
 use crate::witness::{SessionInfo, Witness};
 
@@ -54,8 +54,8 @@ impl Session for Pipe {
         true
     }
 
-    fn tls_started(&mut self, side: Side, now: Instant, out: &mut Outbox) {
-        out.observe(now, Observation::TlsStarted { side });
+    fn tls_started(&mut self, secured: Secured, now: Instant, out: &mut Outbox) {
+        out.observe(now, Observation::TlsStarted { side: secured.side() });
     }
 
     fn deadline(&self) -> Option<Instant> {

@@ -39,10 +39,10 @@ use self::server::Responses;
 use self::view::View;
 use super::legible::legible;
 use super::{
-    CloseReason, CommandId, Inboxes, Observation, Outbox, Posture, Said, Session, Setup, Speaker, State, TlsMode,
-    Violation, ViolationKind,
+    CloseReason, CommandId, Inboxes, Observation, Outbox, Posture, Said, Secured, Session, Setup, Speaker, State,
+    TlsMode, Violation, ViolationKind,
 };
-use crate::policy::SessionFacts;
+use crate::policy::{ClientTls, SessionFacts};
 use crate::redact::Redacted;
 use crate::wire::Side;
 use crate::wire::imap::{Framer, Names, Repeatable, Tag};
@@ -60,6 +60,8 @@ pub struct Imap {
     /// How the client writes mailbox names.
     names: Names,
     client_tls: bool,
+    /// What rules may ask about it.
+    tls: Option<ClientTls>,
     upstream_tls: bool,
     /// What the server said of itself, as far as the proxy must know.
     server: ServerFacts,
@@ -147,6 +149,7 @@ impl Imap {
             view: View::default(),
             names: Names::default(),
             client_tls: implicit(setup.terms.client_tls),
+            tls: setup.client_tls.clone(),
             upstream_tls: implicit(setup.terms.upstream_tls),
             server: ServerFacts::default(),
             deflate: Deflate::default(),
@@ -181,7 +184,7 @@ impl Imap {
     fn session_facts(&self, now: Instant) -> SessionFacts<'_> {
         SessionFacts {
             connection: &self.setup.connection,
-            tls: None,
+            tls: self.tls.as_ref(),
             now,
             user: self.user.as_deref(),
             logged_in: self.logged_in(),
@@ -253,9 +256,14 @@ impl Imap {
         self.end(CloseReason::ClientViolation, detail, now, out);
     }
 
+    /// Whether what is said is reported.
+    fn is_transcribed(&self, out: &Outbox) -> bool {
+        self.setup.terms.transcript || out.is_transcribed()
+    }
+
     /// Reports a line for the transcript; `line` holds no secret.
     fn say(&self, by: Speaker, id: Option<CommandId>, line: &[u8], now: Instant, out: &mut Outbox) {
-        if self.setup.terms.transcript {
+        if self.is_transcribed(out) {
             let said = Said { by, id, text: legible(line), octets: line.len() as u64 };
             out.observe(now, Observation::Said(said));
         }
@@ -275,7 +283,7 @@ impl Imap {
 
     /// Reports a text that stands for octets which are not shown.
     fn say_text(&self, by: Speaker, id: Option<CommandId>, text: String, octets: u64, now: Instant, out: &mut Outbox) {
-        if self.setup.terms.transcript {
+        if self.is_transcribed(out) {
             out.observe(now, Observation::Said(Said { by, id, text, octets }));
         }
     }
@@ -379,18 +387,19 @@ impl Session for Imap {
         }
     }
 
-    fn tls_started(&mut self, side: Side, now: Instant, out: &mut Outbox) {
-        out.observe(now, Observation::TlsStarted { side });
-        match side {
-            Side::Client => {
+    fn tls_started(&mut self, secured: Secured, now: Instant, out: &mut Outbox) {
+        out.observe(now, Observation::TlsStarted { side: secured.side() });
+        match secured {
+            Secured::Client(facts) => {
                 self.client_tls = true;
+                self.tls = Some(facts);
                 // nothing parsed before TLS survives it (RFC 9051 §6.2.1)
                 self.commands = Framer::default();
                 self.assembly = Assembly::default();
                 self.stray = None;
                 self.phase = Phase::Command;
             }
-            Side::Upstream => self.upstream_secured(now, out),
+            Secured::Upstream => self.upstream_secured(now, out),
         }
     }
 

@@ -24,7 +24,7 @@ impl Imap {
         now: Instant,
         out: &mut Outbox,
     ) {
-        if self.setup.terms.transcript {
+        if self.is_transcribed(out) {
             let by = if as_it_came { Speaker::Client } else { Speaker::ClientHeld };
             self.say_text(
                 by,
@@ -39,7 +39,7 @@ impl Imap {
 
     /// Reports the line behind a message, which goes up as it came unless the session ends.
     pub(super) fn say_between(&self, by: Speaker, between: &Between, line: &[u8], now: Instant, out: &mut Outbox) {
-        if self.setup.terms.transcript {
+        if self.is_transcribed(out) {
             self.say_text(by, self.open_id(), masked(line, &between.secrets, &[]), line.len() as u64, now, out);
         }
     }

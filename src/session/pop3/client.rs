@@ -292,7 +292,7 @@ impl Pop3 {
     ) -> Verdict {
         let session = SessionFacts {
             connection: &self.setup.connection,
-            tls: None,
+            tls: self.tls.as_ref(),
             now: self.last_activity,
             user,
             logged_in: matches!(self.state, State::Transaction | State::Update),

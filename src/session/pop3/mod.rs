@@ -30,7 +30,8 @@ use self::multiline::Reading;
 use self::slot::{Answer, Asked, ExchangeTurn, Slot};
 use self::turn::Turn;
 use self::unique_ids::UniqueIds;
-use super::{CloseReason, Inboxes, Observation, Outbox, Posture, Session, Setup, State, TlsMode};
+use super::{CloseReason, Inboxes, Observation, Outbox, Posture, Secured, Session, Setup, State, TlsMode};
+use crate::policy::ClientTls;
 use crate::wire::Side;
 use crate::wire::pop3::{Advertised, LineEnd, LineFramer};
 
@@ -56,6 +57,8 @@ pub struct Pop3 {
     /// The server has accepted UTF8: STLS is over (RFC 6856 §2.1).
     utf8: bool,
     client_layer: Layer,
+    /// What rules may ask about TLS towards the client.
+    tls: Option<ClientTls>,
     advertised: Advertised,
     /// The last answer was to a command that is not known, and may have a body.
     after_unknown: bool,
@@ -97,6 +100,7 @@ impl Pop3 {
         let client_layer = if setup.terms.client_tls == TlsMode::Implicit { Layer::Tls } else { Layer::Clear };
         let last_activity = setup.connection.accepted;
         Self {
+            tls: setup.client_tls.clone(),
             setup,
             phase: Phase::Greeting,
             state: State::Greeting,
@@ -121,7 +125,8 @@ impl Pop3 {
     }
 
     fn turn<'a>(&self, now: Instant, out: &'a mut Outbox) -> Turn<'a> {
-        Turn { out, now, transcript: self.setup.terms.transcript }
+        let transcript = self.setup.terms.transcript || out.is_transcribed();
+        Turn { out, now, transcript }
     }
 
     fn enforces(&self) -> bool {
@@ -190,19 +195,21 @@ impl Session for Pop3 {
         }
     }
 
-    fn tls_started(&mut self, side: Side, now: Instant, out: &mut Outbox) {
+    fn tls_started(&mut self, secured: Secured, now: Instant, out: &mut Outbox) {
         self.last_activity = now;
         let mut turn = self.turn(now, out);
-        match (self.phase, side) {
-            (Phase::UpstreamTls { greeting }, Side::Upstream) => {
+        let side = secured.side();
+        match (self.phase, secured) {
+            (Phase::UpstreamTls { greeting }, Secured::Upstream) => {
                 turn.observe(Observation::TlsStarted { side });
                 self.upstream_lines = LineFramer::default();
                 // a greeting in clear may be anyone's: it must not decide how lines end under TLS
                 self.bare_lf = None;
                 self.greet_in_own_words(greeting, &mut turn);
             }
-            (Phase::ClientTls, Side::Client) => {
+            (Phase::ClientTls, Secured::Client(facts)) => {
                 turn.observe(Observation::TlsStarted { side });
+                self.tls = Some(facts);
                 self.client_lines = LineFramer::default();
                 self.client_layer = Layer::Tls;
                 self.user = None;

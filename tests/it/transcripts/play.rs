@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use mailwarden::session::imap::Imap;
 use mailwarden::session::pop3::Pop3;
-use mailwarden::session::{Inboxes, Outbox, Session, Setup};
+use mailwarden::session::{Inboxes, Outbox, Secured, Session, Setup};
 use mailwarden::wire::{Protocol, Side};
 
 use super::event::Scribe;
@@ -146,7 +146,7 @@ impl Player {
         // what is left in clear goes to the TLS engine
         self.inboxes.of(side).clear();
         self.way(side).clear();
-        self.session.tls_started(side, self.now, &mut self.out);
+        self.session.tls_started(Secured::offline(side), self.now, &mut self.out);
         self.advance();
         self.read();
         None
