@@ -132,7 +132,7 @@ impl Metrics {
                 if let Some(counter) = of.operations.get(operation.index()) {
                     tally.begun(counter);
                 }
-                pending.commands.push_back((*id, commands::position(info.protocol, command)));
+                pending.commands.push_back((*id, tally.position(info.protocol, command)));
             }
             Observation::CommandCompleted { id, completion, by, latency, .. } => {
                 if let Some(command) = pending.ended(*id).and_then(|position| of.commands.get(position)) {
@@ -238,7 +238,10 @@ impl Command {
 impl Pending {
     /// The position of a command that has ended. Mostly it is the oldest.
     fn ended(&mut self, id: CommandId) -> Option<usize> {
-        let at = self.commands.iter().position(|(begun, _)| *begun == id)?;
+        let at = match self.commands.front() {
+            Some((begun, _)) if *begun == id => 0,
+            _ => self.commands.iter().position(|(begun, _)| *begun == id)?,
+        };
         let (_, position) = self.commands.remove(at)?;
         if self.commands.is_empty() {
             self.commands = VecDeque::new();

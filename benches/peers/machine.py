@@ -61,11 +61,11 @@ def descendants(pid):
 class Program:
     """A program that was started here, and is ended by its process id."""
 
-    def __init__(self, name, command, log, environment=None):
+    def __init__(self, name, command, log):
         self.name, self.log = name, log
         with open(log, "ab") as output:
             self.process = subprocess.Popen(list(map(str, command)), stdin=subprocess.DEVNULL, stdout=output,
-                                            stderr=output, env={**os.environ, **(environment or {})})
+                                            stderr=output)
 
     def wait_for(self, ports):
         limit = time.monotonic() + 30

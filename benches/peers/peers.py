@@ -42,9 +42,9 @@ class Peer:
     def routes(self):
         return (("imap", self.imap, self.lab.server.imap), ("pop3", self.pop3, self.lab.server.pop3))
 
-    def run(self, *command, environment=None, name=None):
+    def run(self, *command, name=None):
         log = self.lab.directory / f"{name or self.name}.log"
-        self.programs.append(Program(self.name, command, log, environment))
+        self.programs.append(Program(self.name, command, log))
 
     def write(self, name, text):
         file = self.lab.directory / name
@@ -105,7 +105,7 @@ class Mailwarden(Peer):
     name = "mailwarden"
 
     def start(self, lab):
-        tables = [f'[admin]\naddress = "127.0.0.1:{free_port()}"\n']
+        tables = [f'[process]\nworkers = {lab.workers}\n', f'[admin]\naddress = "127.0.0.1:{free_port()}"\n']
         for name, port, target in self.routes():
             tables.append(f'[[listener]]\nname = "{name}"\naddress = "127.0.0.1:{port}"\nprotocol = "{name}"\n'
                           f'tls = "implicit"\nposture = "enforce"\nupstream = "{name}-server"\n'
@@ -113,7 +113,7 @@ class Mailwarden(Peer):
                           f'[[upstream]]\nname = "{name}-server"\naddress = "127.0.0.1:{target}"\ntls = "implicit"\n'
                           f'server_name = "localhost"\nroots = "{lab.certificates.ca}"\n')
         file = self.write("mailwarden.toml", "\n".join(tables))
-        self.run(lab.binary, "run", "--config", file, environment={"TOKIO_WORKER_THREADS": str(lab.workers)})
+        self.run(lab.binary, "run", "--config", file)
 
     @classmethod
     def version(cls, lab):

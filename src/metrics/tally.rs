@@ -1,11 +1,14 @@
 //! Counts what one report of a session tells, and hands it on in one step: a hundred answers in one read
 //! then cost one addition to each shared counter, not a hundred.
 
+use std::borrow::Cow;
+
 use prometheus::core::{Atomic, GenericCounter};
 use prometheus::local::LocalHistogram;
 use prometheus::{Histogram, IntCounter};
 
-use super::Command;
+use super::{Command, commands};
+use crate::wire::Protocol;
 
 /// What was counted and is not handed on yet. Mostly a report tells the same of all its commands, so the last
 /// counter is enough to remember.
@@ -15,6 +18,8 @@ pub(super) struct Tally<'a> {
     ended: Run<'a>,
     /// The last histogram; what more was told for it, from the second time on.
     latency: Option<(&'a Histogram, Option<LocalHistogram>)>,
+    /// The last name that was looked up, and where it stands.
+    name: Option<(&'static str, usize)>,
 }
 
 #[derive(Default)]
@@ -38,6 +43,20 @@ fn hand_on<P: Atomic<T = u64>>(counted: Option<(&GenericCounter<P>, u64)>) {
 }
 
 impl<'a> Tally<'a> {
+    /// Where the counters of a command stand. Its name is mostly the same constant as the last one's.
+    #[expect(clippy::ptr_arg, reason = "only of a name that is a constant does its address say which it is")]
+    pub(super) fn position(&mut self, protocol: Protocol, command: &Cow<'static, str>) -> usize {
+        let Cow::Borrowed(command) = *command else { return commands::position(protocol, command) };
+        match self.name {
+            Some((last, position)) if std::ptr::eq(last, command) => position,
+            _ => {
+                let position = commands::position(protocol, command);
+                self.name = Some((command, position));
+                position
+            }
+        }
+    }
+
     /// A command for this began.
     pub(super) fn begun(&mut self, operation: &'a IntCounter) {
         self.begun.count(operation);

@@ -48,6 +48,13 @@ impl Policy {
         }
     }
 
+    /// A permit for any command, whatever its facts, if there is no rule that could say otherwise, report or count
+    /// anything about it; none if each command must be judged by itself. What [`judge`](Self::judge) says must agree.
+    #[must_use]
+    pub fn permits_all(&self) -> Option<Permit> {
+        self.rules.is_empty().then_some(Permit(()))
+    }
+
     /// Judges one answer of the server before the client sees it: whether, and how, it is changed.
     #[must_use]
     pub fn judge_answer(&self, _facts: &Facts<'_>) -> Verdict {
@@ -94,6 +101,12 @@ impl PolicyHandle {
     #[must_use]
     pub fn judge(&self, facts: &Facts<'_>) -> Verdict {
         self.0.load().judge(facts)
+    }
+
+    /// [`Policy::permits_all`] of the policy in force at this moment.
+    #[must_use]
+    pub fn permits_all(&self) -> Option<Permit> {
+        self.0.load().permits_all()
     }
 
     /// The policy in force at this moment.

@@ -122,3 +122,11 @@ fn a_rule_for_one_of_several_messages_is_for_no_other() {
         assert_eq!(denied_by(&policy, &facts).is_some(), denied, "{nth_message:?}");
     }
 }
+
+#[test]
+fn a_policy_permits_all_only_if_no_rule_could_say_otherwise() {
+    assert!(Policy::default().permits_all().is_some());
+    for rule in ["action = 'deny'\ncommand = 'STORE'", "action = 'allow'\nuser = 'ann@*'"] {
+        assert!(policy(&format!("[[rule]]\nname = 'r'\n{rule}\n")).permits_all().is_none(), "{rule}");
+    }
+}

@@ -32,6 +32,23 @@ impl ShortText {
         Self::in_place(octets).or_else(|| std::str::from_utf8(octets).ok().map(Self::from))
     }
 
+    /// The text of the octets at the start of these that are `wanted`, to the first that is not; of at most `most`
+    /// octets, all ASCII, and not empty.
+    pub(crate) fn leading(octets: &[u8], most: usize, wanted: impl Fn(u8) -> bool) -> Option<Self> {
+        let mut place = [0; IN_PLACE];
+        for ((len, slot), octet) in (0..).zip(&mut place).zip(octets) {
+            if !wanted(*octet) {
+                return (len > 0).then_some(Self(Text::InPlace { len, octets: place }));
+            }
+            if !octet.is_ascii() {
+                return None;
+            }
+            *slot = *octet;
+        }
+        let len = octets.iter().take(most + 1).position(|octet| !wanted(*octet))?;
+        Self::from_ascii(octets.get(..len)?).filter(|text| !text.is_empty())
+    }
+
     /// Of valid UTF-8 that is short enough.
     fn in_place(text: &[u8]) -> Option<Self> {
         let mut octets = [0; IN_PLACE];
@@ -113,6 +130,14 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn begins_with_what_is_wanted(text in "[ab]{0,30}[ a-cä]{0,3}") {
+            let end = text.find(|letter| !matches!(letter, 'a' | 'b'));
+            let expected = end.filter(|end| (1..=25).contains(end)).map(|end| ShortText::from(&text[..end]));
+            let wanted = |octet| matches!(octet, b'a' | b'b');
+            prop_assert_eq!(ShortText::leading(text.as_bytes(), 25, wanted), expected);
+        }
+
         #[test]
         fn is_the_text_it_was_made_from(one in "\\PC{0,30}", other in "[a-c]{0,30}") {
             let (short, different) = (ShortText::from(one.as_str()), ShortText::from(other.as_str()));

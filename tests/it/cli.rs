@@ -5,6 +5,7 @@
 use std::fmt::Write;
 use std::fs;
 use std::io::Read;
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::time::Duration;
@@ -318,6 +319,15 @@ fn the_example_is_good_and_shows_the_defaults() {
     assert!(loaded.warnings.is_empty(), "{:?}", loaded.warnings);
     let bare = Config::parse("small.toml", SMALL).unwrap();
     assert_eq!(loaded.config.limits, bare.limits);
+    assert_eq!(loaded.config.process, bare.process);
+}
+
+#[test]
+fn the_number_of_workers_is_what_the_file_says() {
+    let config = |lines: &str| Config::parse("small.toml", &format!("{SMALL}{lines}"));
+    assert_eq!(config("").unwrap().process.workers, None);
+    assert_eq!(config("[process]\nworkers = 3\n").unwrap().process.workers.map(NonZeroUsize::get), Some(3));
+    assert!(config("[process]\nworkers = 0\n").is_err());
 }
 
 /// `section.key` of every key a TOML text sets or shows in a comment.

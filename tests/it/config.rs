@@ -9,9 +9,6 @@ use mailwarden::config::{Code, Config, Loaded, Paint, Problem, Severity};
 const GOOD: &str = r#"[admin]
 address = "127.0.0.1:9469"
 
-[process]
-workers = 2
-
 [authority]
 directory = "ca"
 

@@ -74,6 +74,7 @@ impl Imap {
             let line = piece.map(|piece| self.pass_command(piece, rest, now, out));
             if let Some(Line::Passed { len }) = line {
                 run += len;
+                run += self.pass_repeats(inbox.get(run..).unwrap_or_default(), limit, now, out);
                 continue;
             }
             if run > 0 {

@@ -275,7 +275,7 @@ impl Imap {
         tag.as_bytes().starts_with(OWN.as_bytes()) && tag.as_bytes().starts_with(self.own_prefix().as_bytes())
     }
 
-    fn is_allowed_now(&self, allowed: Allowed) -> bool {
+    pub(super) fn is_allowed_now(&self, allowed: Allowed) -> bool {
         match allowed {
             Allowed::Always => true,
             Allowed::NotAuthenticated => self.state == State::NotAuthenticated,

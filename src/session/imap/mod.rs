@@ -18,6 +18,7 @@ mod greeting;
 mod judge;
 mod offered;
 mod phase;
+mod plainly;
 mod script;
 mod send;
 mod server;

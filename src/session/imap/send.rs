@@ -57,7 +57,7 @@ impl Imap {
     }
 
     /// The tag counts behind all that are outstanding, as those of most clients do.
-    fn is_rising(&self, tag: &Tag) -> bool {
+    pub(super) fn is_rising(&self, tag: &Tag) -> bool {
         self.pending.back().is_none_or(|last| last.rising && tag.counts_behind(&last.tag))
     }
 
@@ -163,7 +163,7 @@ impl Imap {
 
     /// Sends what the proxy has to say if the client is at a response boundary.
     pub(super) fn flush_local(&mut self, out: &mut Outbox) {
-        if self.responses.is_open() {
+        if !self.local.is_empty() && self.responses.is_open() {
             self.send_local(out);
         }
     }

@@ -84,6 +84,12 @@ impl Imap {
                 self.send_local(out);
             }
             let rest = inbox.get(run..).unwrap_or_default();
+            let plain = if early { 0 } else { self.pass_plain_lines(rest, hold, now, out) };
+            if plain > 0 {
+                run += plain;
+                step = Step::Advanced;
+                continue;
+            }
             let Some(piece) = self.responses.framer.next(rest, hold) else { break };
             step = Step::Advanced;
             let (Piece::Line { len, .. } | Piece::Part { len } | Piece::Octets { len, .. }) = piece;

@@ -6,8 +6,7 @@
 //! may end in `{10}`); its user says so by [`Framer::expect_octets`]. It copies nothing but the last
 //! few octets of a line that is longer than its limit.
 
-use memchr::memchr;
-
+use super::lexer::line_feed;
 use super::literal::{Tail, WINDOW};
 
 /// The framer of one direction.
@@ -88,6 +87,12 @@ impl Framer {
         self.octets == 0 && self.window.is_empty()
     }
 
+    /// Nothing of what comes next has been looked at: lines may be taken from the input without asking here.
+    #[must_use]
+    pub fn is_fresh(&self) -> bool {
+        self.scanned == 0 && self.at_line_start()
+    }
+
     fn literal(&mut self, input: &[u8]) -> Option<Piece> {
         let len = usize::try_from(self.octets).map_or(input.len(), |octets| octets.min(input.len()));
         if len == 0 {
@@ -115,7 +120,7 @@ impl Framer {
     /// The index behind the first CRLF; remembers how far it has looked.
     fn line_end(&mut self, input: &[u8]) -> Option<usize> {
         debug_assert!(self.scanned <= input.len());
-        while let Some(found) = memchr(b'\n', input.get(self.scanned..)?) {
+        while let Some(found) = line_feed(input.get(self.scanned..)?) {
             let at = self.scanned + found;
             let before = at.checked_sub(1).and_then(|before| input.get(before)).or(self.window.last());
             self.scanned = at + 1;

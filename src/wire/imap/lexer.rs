@@ -1,5 +1,7 @@
 //! The classes of octets of RFC 9051 §9, and the few tokens that need no position.
 
+use memchr::memchr;
+
 /// `ATOM-CHAR`: printable ASCII except `atom-specials`. No 8-bit octets: servers differ on them.
 pub(super) fn is_atom_octet(octet: u8) -> bool {
     is(ATOM, octet)
@@ -30,12 +32,41 @@ pub(super) fn ends_fetch_word(octet: u8) -> bool {
     is(BREAK, octet)
 }
 
+/// What a flag in a FETCH response may have in it, or stands between two.
+pub(super) fn is_flag_list_octet(octet: u8) -> bool {
+    is(FLAGS, octet)
+}
+
+/// Octets among which [`line_feed`] looks for itself.
+const NEAR: usize = 32;
+
+/// Where the first LF stands. Most lines are short, and to call a search that is made for long ones takes longer than
+/// to look at them eight octets at a time.
+pub(super) fn line_feed(octets: &[u8]) -> Option<usize> {
+    const ONES: u64 = u64::from_ne_bytes([1; 8]);
+    const FEEDS: u64 = u64::from_ne_bytes([b'\n'; 8]);
+    let (words, _) = octets.get(..NEAR).unwrap_or(octets).as_chunks::<8>();
+    for (nth, word) in words.iter().enumerate() {
+        // the lowest octet that is zero is the lowest whose high bit is set here
+        let word = u64::from_le_bytes(*word) ^ FEEDS;
+        let zeros = word.wrapping_sub(ONES) & !word & (ONES << 7);
+        if zeros != 0 {
+            return Some(nth * 8 + zeros.trailing_zeros() as usize / 8);
+        }
+    }
+    let near = words.len() * 8;
+    let rest = octets.get(near..)?;
+    let found = if rest.len() < 8 { rest.iter().position(|octet| *octet == b'\n') } else { memchr(b'\n', rest) };
+    found.map(|at| near + at)
+}
+
 const ATOM: u8 = 1;
 const CLOSE: u8 = 2;
 const WILD: u8 = 4;
 const TAG: u8 = 8;
 const NAME: u8 = 16;
 const BREAK: u8 = 32;
+const FLAGS: u8 = 64;
 
 /// The classes each octet is in: one look for each octet of a line.
 static CLASSES: [u8; 256] = classes();
@@ -58,6 +89,8 @@ const fn classes() -> [u8; 256] {
         of |= if atom && octet != b'+' { TAG } else { 0 };
         of |= if octet.is_ascii_alphanumeric() || matches!(octet, b'.' | b'-') { NAME } else { 0 };
         of |= if matches!(octet, b' ' | b'(' | b')' | b'"' | b'[' | b']') { BREAK } else { 0 };
+        let flags = octet == b' ' || (octet.is_ascii_graphic() && of & BREAK == 0);
+        of |= if flags { FLAGS } else { 0 };
         table[octet as usize] = of;
         octet += 1;
     }
@@ -74,7 +107,9 @@ pub fn is_base64(octets: &[u8]) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{is_astring_octet, is_atom_octet, is_base64, is_list_octet, is_name_octet, is_tag_octet};
+    use proptest::prelude::*;
+
+    use super::{is_astring_octet, is_atom_octet, is_base64, is_list_octet, is_name_octet, is_tag_octet, line_feed};
 
     /// RFC 9051 §9, and for a name and a tag what is said at them.
     #[test]
@@ -97,6 +132,13 @@ mod tests {
         }
         for bad in [&b"="[..], b"A=B", b"A=BC", b"abc", b"a===", b"ab c", b"====", b"ab-_", b"*"] {
             assert!(!is_base64(bad), "{bad:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn finds_the_first_line_feed(octets in proptest::collection::vec(prop_oneof![8 => any::<u8>(), 1 => Just(b'\n'), 1 => Just(0x8a)], 0..120)) {
+            prop_assert_eq!(line_feed(&octets), octets.iter().position(|octet| *octet == b'\n'));
         }
     }
 }

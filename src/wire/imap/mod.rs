@@ -31,7 +31,7 @@ pub use literal::{Announcement, Tail};
 pub use mailbox::{NameError, Names, decode as decode_mailbox};
 pub use named::{DataName, NamedData, named_data};
 pub use parts::{Part, Parts, ranges_of};
-pub use plain::{PlainLine, plain_line};
+pub use plain::{PlainLine, leading_flags, leading_ok, plain_line};
 pub use repeat::Repeatable;
 pub use response::{DataKind, ResponseHead, StatusLine, StatusWord, response_head};
 pub use spec::{Allowed, Spec};

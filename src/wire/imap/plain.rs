@@ -5,6 +5,7 @@
 //! [`FetchScanner`](super::FetchScanner) would not say too; it only costs a fraction of theirs.
 
 use super::fetch::plain_fetch;
+use super::lexer::{is_flag_list_octet, line_feed};
 
 /// A line that needs no closer look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,31 +35,76 @@ pub fn plain_line(line: &[u8]) -> Option<PlainLine<'_>> {
         let plain = !matches!(tag, [] | [b'[' | b'+' | b'*' | 0, ..]) && rest.starts_with(b" OK ");
         return (plain && rest.get(4) != Some(&b'[')).then_some(PlainLine::Done { tag });
     };
+    let (number, rest) = leading_number(rest)?;
+    let items = rest.strip_prefix(b" FETCH")?;
+    let told = items.starts_with(b" (") && items.ends_with(b")");
+    let summary = plain_fetch(items).filter(|_| told)?;
+    Some(PlainLine::Fetch { number, uid: summary.uid })
+}
+
+/// Digits of a number that cannot overflow.
+const MOST_DIGITS: usize = 9;
+
+/// A FETCH response at the start of `input` that tells flags and at most the UID, without its end being known:
+/// sequence number, UID, and octets with the CRLF. `* 12 FETCH (FLAGS (\\Seen))`, `* 12 FETCH (UID 7 FLAGS ())`,
+/// `* 12 FETCH (FLAGS () UID 7)`.
+#[must_use]
+pub fn leading_flags(input: &[u8]) -> Option<(u32, Option<u32>, usize)> {
+    let (number, rest) = leading_number(input.strip_prefix(b"* ")?)?;
+    let mut rest = rest.strip_prefix(b" FETCH (")?;
+    let mut uid = None;
+    if let Some(value) = rest.strip_prefix(b"UID ") {
+        let (value, behind) = leading_number(value)?;
+        uid = Some(value);
+        rest = behind.strip_prefix(b" ")?;
+    }
+    let flags = rest.strip_prefix(b"FLAGS (")?;
+    let end = flags.iter().position(|octet| !is_flag_list_octet(*octet))?;
+    rest = flags.get(end..)?.strip_prefix(b")")?;
+    if let Some(value) = rest.strip_prefix(b" UID ") {
+        let (value, behind) = leading_number(value)?;
+        uid = Some(value);
+        rest = behind;
+    }
+    let rest = rest.strip_prefix(b")\r\n")?;
+    Some((number, uid, input.len() - rest.len()))
+}
+
+/// Octets, with the CRLF, of a line at the start of `input` that is `tag OK text`, without a response code or an
+/// announcement.
+#[must_use]
+pub fn leading_ok(input: &[u8], tag: &[u8]) -> Option<usize> {
+    let text = input.strip_prefix(tag)?.strip_prefix(b" OK ")?;
+    // as in `plain_line`
+    if matches!(tag, [] | [b'[' | b'+' | b'*' | 0, ..]) || text.starts_with(b"[") {
+        return None;
+    }
+    let end = line_feed(text)?;
+    let told = text.get(..end)?.strip_suffix(b"\r")?;
+    (!told.ends_with(b"}")).then(|| input.len() - text.len() + end + 1)
+}
+
+/// A number at the start of these octets, and what stands behind it; at most nine digits.
+fn leading_number(octets: &[u8]) -> Option<(u32, &[u8])> {
     let mut number = 0;
-    for (at, octet) in rest.iter().take(MOST_DIGITS + 1).enumerate() {
+    for (at, octet) in octets.iter().take(MOST_DIGITS + 1).enumerate() {
         match octet {
             // it cannot overflow with so few digits
             b'0'..=b'9' if at < MOST_DIGITS => number = number * 10 + u32::from(octet - b'0'),
-            b' ' if at > 0 => {
-                let items = rest.get(at..)?.strip_prefix(b" FETCH")?;
-                let told = items.starts_with(b" (") && items.ends_with(b")");
-                return plain_fetch(items)
-                    .filter(|_| told)
-                    .map(|summary| PlainLine::Fetch { number, uid: summary.uid });
-            }
+            _ if at > 0 => return Some((number, octets.get(at..)?)),
             _ => return None,
         }
     }
     None
 }
 
-const MOST_DIGITS: usize = 9;
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
-    use super::super::{DataKind, FetchScanner, FetchSummary, ResponseHead, StatusWord, response_head};
+    use super::super::{
+        DataKind, FetchScanner, FetchSummary, Framer, Piece, ResponseHead, StatusWord, Tail, response_head,
+    };
     use super::*;
 
     #[test]
@@ -104,6 +150,67 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn cuts_the_lines_it_is_for() {
+        for (line, told) in [
+            ("* 12 FETCH (FLAGS (\\Seen $Junk))\r\n", Some((12, None))),
+            ("* 12 FETCH (UID 7 FLAGS ())\r\n", Some((12, Some(7)))),
+            ("* 12 FETCH (FLAGS () UID 7)\r\n", Some((12, Some(7)))),
+            ("* 12 FETCH (FLAGS (a\n))\r\n", None),
+            ("* 12 FETCH (FLAGS ())\n", None),
+            ("* 12 FETCH (FLAGS () BODY {3}\r\n", None),
+            ("* 12 FETCH (FLAGS (", None),
+            ("* 1234567890 FETCH (FLAGS ())\r\n", None),
+        ] {
+            let expected = told.map(|(number, uid)| (number, uid, line.len()));
+            assert_eq!(leading_flags(line.as_bytes()), expected, "{line}");
+        }
+        for (line, done) in [
+            ("a1 OK done\r\n", true),
+            ("a1 OK done", false),
+            ("a1 OK \r\n", true),
+            ("a1 OK [X] done\r\n", false),
+            ("a1 OK done {3}\r\n", false),
+            ("a1 OK bare\nfeed\r\n", false),
+            ("a12 OK done\r\n", false),
+            ("a1 NO done\r\n", false),
+        ] {
+            assert_eq!(leading_ok(line.as_bytes(), b"a1"), done.then_some(line.len()), "{line}");
+        }
+        assert_eq!(leading_ok(b"[x OK done\r\n", b"[x"), None);
+    }
+
+    proptest! {
+        #[test]
+        fn cuts_and_reads_as_framer_and_reader_would(
+            pieces in proptest::collection::vec(piece(), 0..10),
+            flags in flags(),
+            whole in any::<bool>(),
+            behind in "[ -~\r\n]{0,9}",
+        ) {
+            let input = if whole { flags } else { pieces.concat() + "\r\n" } + &behind;
+            let input = input.as_bytes();
+            let piece = || Framer::default().next(input, 1000);
+            if let Some((number, uid, len)) = leading_flags(input) {
+                prop_assert_eq!(piece(), Some(Piece::Line { len, tail: Tail::Plain, broken: false }));
+                prop_assert_eq!(plain_line(&input[..len]), Some(PlainLine::Fetch { number, uid }));
+            }
+            for tag in [&b"a1"[..], b"[", b"*", b"a2"] {
+                if let Some(len) = leading_ok(input, tag) {
+                    prop_assert_eq!(piece(), Some(Piece::Line { len, tail: Tail::Plain, broken: false }));
+                    prop_assert_eq!(plain_line(&input[..len]), Some(PlainLine::Done { tag }));
+                }
+            }
+        }
+    }
+
+    fn flags() -> impl Strategy<Value = String> {
+        let uid = prop_oneof![2 => Just(String::new()), 2 => "UID [0-9]{1,10} "];
+        let behind = prop_oneof![2 => Just(String::new()), 2 => " UID [0-9]{1,10}", 1 => " MODSEQ \\([0-9]\\)"];
+        let parts = ("[0-9]{1,10}", uid, "[ -~\r\n]{0,6}", behind);
+        parts.prop_map(|(number, uid, flags, behind)| format!("* {number} FETCH ({uid}FLAGS ({flags}){behind})\r\n"))
     }
 
     fn piece() -> impl Strategy<Value = String> {

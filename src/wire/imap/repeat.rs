@@ -6,7 +6,6 @@
 use std::ops::Range;
 
 use super::command::Command;
-use super::lexer::is_tag_octet;
 use super::tag::Tag;
 
 /// A command that was read, to be compared with the next.
@@ -33,17 +32,31 @@ impl Repeatable {
         plain.then(|| Self { command, octets: octets.to_vec(), set })
     }
 
+    /// The command that was read.
+    #[must_use]
+    pub fn command(&self) -> &Command {
+        &self.command
+    }
+
     /// The command of `line`, if it is the same for other messages.
     pub fn read(&mut self, line: &[u8]) -> Option<&Command> {
-        let tag_len = line.iter().take(Tag::MAX + 1).position(|octet| !is_tag_octet(*octet))?;
-        let (tag, rest) = line.split_at(tag_len);
-        let rest = rest.strip_prefix(self.octets.get(..self.set.start)?)?;
-        let (set, rest) = rest.split_at(set_len(rest));
-        if rest != self.octets.get(self.set.end..)? || !is_plain_set(set) {
+        let (tag, len) = self.leading(line)?;
+        if len != line.len() {
             return None;
         }
-        self.command.tag = Tag::new(tag)?;
+        self.command.tag = tag;
         Some(&self.command)
+    }
+
+    /// Of a line at the start of `input` that is the same command for other messages: its tag, and its octets with
+    /// the CRLF. No end of line is looked for: what must stand behind the message set has the only one in it.
+    #[must_use]
+    pub fn leading(&self, input: &[u8]) -> Option<(Tag, usize)> {
+        let tag = Tag::leading(input)?;
+        let rest = input.get(tag.as_bytes().len()..)?.strip_prefix(self.octets.get(..self.set.start)?)?;
+        let (set, rest) = rest.split_at(set_len(rest));
+        let rest = rest.strip_prefix(self.octets.get(self.set.end..)?)?;
+        is_plain_set(set).then(|| (tag, input.len() - rest.len()))
     }
 }
 
@@ -72,7 +85,7 @@ fn is_plain_number(digits: &[u8]) -> bool {
 mod tests {
     use proptest::prelude::*;
 
-    use super::super::parse;
+    use super::super::{Framer, Piece, Tail, parse};
     use super::*;
 
     fn repeatable(line: &str) -> Option<Repeatable> {
@@ -111,6 +124,19 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn cuts_and_reads_as_framer_and_parser_would(first in line(), second in line(), behind in "[ -~\r\n]{0,9}") {
+            let Some(first) = repeatable(&first) else { return Ok(()) };
+            let input = second + &behind;
+            if let Some((tag, len)) = first.leading(input.as_bytes()) {
+                let piece = Framer::default().next(input.as_bytes(), 1000);
+                prop_assert_eq!(piece, Some(Piece::Line { len, tail: Tail::Plain, broken: false }));
+                let read = parse(&input.as_bytes()[..len]).expect("the parser reads it too");
+                let again = Command { tag, ..first.command().clone() };
+                prop_assert_eq!(format!("{again:?}"), format!("{read:?}"));
+            }
+        }
+
         #[test]
         fn reads_what_the_parser_would_read(first in line(), second in line()) {
             let Some(mut first) = repeatable(&first) else { return Ok(()) };

@@ -24,6 +24,12 @@ impl Tag {
         if valid { ShortText::from_ascii(octets).map(Self) } else { None }
     }
 
+    /// The tag with which these octets begin, to the first octet that no tag has.
+    #[must_use]
+    pub fn leading(octets: &[u8]) -> Option<Self> {
+        ShortText::leading(octets, Self::MAX, is_tag_octet).map(Self)
+    }
+
     /// The tag as it goes on the wire.
     #[must_use]
     pub fn as_str(&self) -> &str {
@@ -65,6 +71,16 @@ mod tests {
     fn accepts_what_the_grammar_calls_a_tag() {
         for octets in [&b"a"[..], b"A1.2-3", b"[x", b"$", &[b'x'; Tag::MAX]] {
             assert_eq!(Tag::new(octets).expect("valid").as_str().as_bytes(), octets);
+        }
+    }
+
+    #[test]
+    fn finds_the_tag_before_a_space() {
+        for len in 0..=Tag::MAX + 1 {
+            let tag = vec![b'x'; len];
+            let found = Tag::leading(&[tag.as_slice(), b" NOOP"].concat());
+            assert_eq!(found, Tag::new(&tag), "{len}");
+            assert_eq!(Tag::leading(&tag), None);
         }
     }
 
