@@ -234,9 +234,13 @@ impl Imap {
     }
 
     fn report_retrieved(&mut self, fetch: Fetch, now: Instant, out: &mut Outbox) {
-        let FetchSummary { uid, items } = fetch.scanner.finish();
+        let FetchSummary { uid, items, size } = fetch.scanner.finish();
         if let Some(uid) = uid.filter(|_| !fetch.uid) {
             self.view.learn(fetch.number, uid);
+        }
+        if let Some(size) = size.filter(|_| !self.asks_no_arguments()) {
+            let named = if fetch.uid { Some(fetch.number) } else { uid.or_else(|| self.view.uid_of(fetch.number)) };
+            self.sizes.learn(fetch.number, named, size);
         }
         let id = self.fetching();
         for (item, octets) in items {
@@ -268,6 +272,7 @@ impl Imap {
 
     fn expunged(&mut self, number: u32, now: Instant, out: &mut Outbox) {
         let uid = self.view.expunge(number);
+        self.sizes.expunge(number, uid);
         let message = self.message(Some(number), uid);
         out.observe(now, Observation::Expunged { message });
     }
@@ -278,6 +283,7 @@ impl Imap {
         let uids = set.strip_prefix(b"(EARLIER) ").unwrap_or(set);
         if uids.len() == set.len() {
             self.view.vanish_set(uids);
+            self.sizes.forget_numbers();
         }
         let uids = legible(uids.get(..LONGEST_SET).unwrap_or(uids));
         let (mailbox, uid_validity) = (self.selected.clone(), self.view.uid_validity());

@@ -6,7 +6,8 @@ use std::time::Instant;
 
 use bytes::{Bytes, BytesMut};
 
-use super::judge::Refusal;
+use super::licence::Licence;
+use super::refusal::Refusal;
 use super::phase::{Idle, Kind, Phase, Sasl, Turn};
 use super::server::Fate;
 use super::{Imap, Step, secret, wipe_front};
@@ -81,7 +82,7 @@ impl Imap {
         if let Some(Kind::Authenticate { user, .. }) = self.pending.back_mut().map(|pending| &mut pending.kind) {
             *user = Some(named.clone());
         }
-        self.ask_about_user(id, &named, now, out).map(drop)
+        self.ask_about_user(id, &named, now, out).and_then(Licence::at_once).map(drop)
     }
 
     /// The open exchange's command and mechanism.

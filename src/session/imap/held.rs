@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
 
-use super::judge::Refusal;
+use super::refusal::Refusal;
 use super::licence::{Leave, Licence};
 use super::phase::{Phase, Prepared};
 use super::{Imap, Step};
@@ -98,7 +98,7 @@ impl Imap {
             self.say_text(Speaker::ClientHeld, Some(id), text, octets, now, out);
         }
         let answer = asked.refusal.answer(tag.as_str(), id, begun);
-        self.refuse_begun(&kind, answer, tail, early, now, out);
+        self.refuse_held_command(&kind, answer, tail, early, now, out);
         Step::Advanced
     }
 

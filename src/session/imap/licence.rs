@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::Imap;
-use super::judge::Refusal;
+use super::refusal::Refusal;
 use crate::policy::{Edit, Facts, Mode, Outcome, Pace, Permit, Policy, Question, Throttle, Verdict};
 use crate::session::{CommandId, Observation, Outbox, Posture};
 
@@ -124,7 +124,7 @@ impl Imap {
                 Ok(Licence { leave: Leave::Asked(Box::new(question)), ..Licence::plain(Policy::own()) })
             }
             Outcome::Deny(denial) if is_listing(facts.command) && &*denial.code == "NONEXISTENT" => {
-                Err(Refusal::nothing_listed(facts.command))
+                Err(Refusal::done(format!("{} completed", facts.command)))
             }
             Outcome::Deny(denial) => Err(Refusal::denied(&denial)),
             Outcome::Answer(canned) if can_be_claimed(facts.command) => Err(Refusal::canned(&canned)),

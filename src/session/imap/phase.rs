@@ -9,7 +9,9 @@ use std::time::Instant;
 
 use bytes::Bytes;
 
-use super::judge::Refusal;
+use super::held::Gate;
+use super::refusal::Refusal;
+use crate::policy::Pace;
 use crate::redact::Redacted;
 use crate::session::{Answered, CloseReason, CommandId, Completion, Speaker, State};
 use crate::wire::ShortText;
@@ -123,6 +125,20 @@ pub(super) struct Prepared {
     /// Sent only when nothing is outstanding, and nothing after it until it is answered.
     pub(super) barrier: bool,
     pub(super) runs: Runs,
+    /// What it waits for beside its turn.
+    pub(super) gate: Gate,
+    /// How fast its content may flow.
+    pub(super) pace: Option<Arc<Pace>>,
+    /// How its line ended: what of it the client still sends if it does not go up.
+    pub(super) tail: Tail,
+}
+
+impl Prepared {
+    /// A command that is no barrier, and waits for its turn alone.
+    pub(super) fn new(tag: Tag, id: CommandId, begun: Instant, kind: Kind, runs: Runs) -> Self {
+        let (barrier, gate, pace, tail) = (false, Gate::Open, None, Tail::Plain);
+        Self { tag, id, begun, kind, barrier, runs, gate, pace, tail }
+    }
 }
 
 /// Runs of octets between which continuation requests are awaited.

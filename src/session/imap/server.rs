@@ -132,9 +132,12 @@ impl Imap {
             return false;
         }
         match plain_line(line) {
-            Some(PlainLine::Fetch { number, uid }) => {
+            Some(PlainLine::Fetch { number, uid, size }) => {
                 if let Some(uid) = uid {
                     self.view.learn(number, uid);
+                }
+                if let Some(size) = size.filter(|_| !self.asks_no_arguments()) {
+                    self.sizes.learn(number, uid.or_else(|| self.view.uid_of(number)), size);
                 }
                 self.say(Speaker::Upstream, None, line, now, out);
                 true

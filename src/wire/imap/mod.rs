@@ -28,7 +28,7 @@ pub use fetch::{FetchScanner, FetchSummary};
 pub use framer::{Framer, Piece};
 pub use lexer::is_base64;
 pub use literal::{Announcement, Tail};
-pub use mailbox::{NameError, Names, decode as decode_mailbox};
+pub use mailbox::{NameError, Names, decode as decode_mailbox, encode_as as encode_mailbox};
 pub use named::{DataName, NamedData, named_data};
 pub use parts::{Part, Parts, ranges_of};
 pub use plain::{PlainLine, leading_flags, leading_ok, plain_line};
