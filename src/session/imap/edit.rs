@@ -159,6 +159,8 @@ impl Imap {
         let mut token = Vec::new();
         send::quote(written.as_bytes(), &mut token);
         changes.put(name.span.clone(), token);
+        let pending = &self.pending;
+        self.mapped.retain(|mapped| mapped.id == id || pending.iter().any(|pending| pending.id == mapped.id));
         self.mapped.push(Mapped { id, client: name.value.clone(), server });
     }
 

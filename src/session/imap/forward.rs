@@ -106,7 +106,8 @@ impl Imap {
         out: &mut Outbox,
     ) {
         let (kind, barrier) = (kind_of(&command), command.spec.barrier);
-        let prepared = Prepared { barrier, ..Prepared::new(command.tag, id, now, kind, runs) };
+        let spec = Some(command.spec);
+        let prepared = Prepared { barrier, spec, ..Prepared::new(command.tag, id, now, kind, runs) };
         self.launch(Box::new(prepared), licence, now, out);
     }
 
@@ -145,7 +146,8 @@ impl Imap {
             None => send::encode(octets, &[], None, false).left,
         };
         let runs = Runs { left, then: Then::Sasl(sasl) };
-        let prepared = Prepared { barrier: command.spec.barrier, ..Prepared::new(command.tag, id, now, kind, runs) };
+        let (barrier, spec) = (command.spec.barrier, Some(command.spec));
+        let prepared = Prepared { barrier, spec, ..Prepared::new(command.tag, id, now, kind, runs) };
         self.launch(Box::new(prepared), licence, now, out);
     }
 

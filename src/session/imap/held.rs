@@ -9,15 +9,18 @@ use super::refusal::Refusal;
 use super::licence::{Leave, Licence};
 use super::phase::{Phase, Prepared};
 use super::{Imap, Step};
+use crate::policy::{Permit, Policy};
 use crate::session::{CommandId, Outbox, Speaker};
 
 /// What a command that was judged still waits for, beside its turn.
 #[derive(Debug)]
 pub(super) enum Gate {
+    /// It has not been judged.
+    Shut,
     /// Nothing.
-    Open,
+    Open(Permit),
     /// A rule slows it down.
-    Until(Instant),
+    Until(Instant, Permit),
     /// Somebody was asked.
     Asked(Box<Asked>),
 }
@@ -32,12 +35,23 @@ pub(super) struct Asked {
     pub(super) untold: Option<(String, u64)>,
 }
 
+/// The longest that a rule has a command wait: an hour is longer than any client does.
+const LONGEST: Duration = Duration::from_hours(1);
+
 impl Gate {
+    /// The time has come.
+    fn open(&mut self) {
+        *self = match std::mem::replace(self, Self::Shut) {
+            Self::Until(_, permit) => Self::Open(permit),
+            gate => gate,
+        };
+    }
+
     /// What the licence asks for; a question is asked now.
     pub(super) fn new(leave: Leave, wait: Duration, id: CommandId, now: Instant, out: &mut Outbox) -> Self {
         match leave {
-            Leave::Granted(_) if wait.is_zero() => Self::Open,
-            Leave::Granted(_) => now.checked_add(wait).map_or(Self::Open, Self::Until),
+            Leave::Granted(permit) if wait.is_zero() => Self::Open(permit),
+            Leave::Granted(permit) => Self::Until(now + wait.min(LONGEST), permit),
             Leave::Asked(question) => {
                 let refusal = Refusal::denied(&question.refusal);
                 out.ask(id, *question);
@@ -71,15 +85,16 @@ impl Imap {
     pub(super) fn try_held(&mut self, inbox: &BytesMut, now: Instant, out: &mut Outbox) -> Step {
         let Phase::Hold(prepared) = &mut self.phase else { return Step::Stalled };
         match &mut prepared.gate {
-            Gate::Open => {}
-            Gate::Until(time) if *time > now => return Step::Stalled,
-            Gate::Until(_) => prepared.gate = Gate::Open,
+            Gate::Open(_) => {}
+            Gate::Shut => return Step::Stalled,
+            Gate::Until(time, _) if *time > now => return Step::Stalled,
+            gate @ Gate::Until(..) => gate.open(),
             Gate::Asked(asked) => match asked.allowed {
                 None => return Step::Stalled,
                 Some(false) => return self.refuse_held(!inbox.is_empty(), now, out),
                 Some(true) => {
                     let (untold, id) = (asked.untold.take(), Some(prepared.id));
-                    prepared.gate = Gate::Open;
+                    prepared.gate = Gate::Open(Policy::granted());
                     if let Some((text, octets)) = untold {
                         self.say_text(Speaker::Client, id, text, octets, now, out);
                     }
@@ -116,8 +131,8 @@ impl Imap {
     pub(super) fn held_until(&self) -> Option<Instant> {
         match &self.phase {
             Phase::Hold(prepared) => match &prepared.gate {
-                Gate::Until(time) => Some(*time),
-                Gate::Open | Gate::Asked(_) => None,
+                Gate::Until(time, _) => Some(*time),
+                Gate::Shut | Gate::Open(_) | Gate::Asked(_) => None,
             },
             _ => None,
         }

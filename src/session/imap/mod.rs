@@ -28,6 +28,7 @@ mod refusal;
 mod script;
 mod send;
 mod server;
+mod shown;
 mod sizes;
 mod status;
 mod unlisted;
@@ -54,7 +55,7 @@ use super::{
     CloseReason, CommandId, Inboxes, Observation, Outbox, Posture, Said, Secured, Session, Setup, Speaker, State,
     TlsMode, Violation, ViolationKind,
 };
-use crate::policy::{ClientTls, SessionFacts};
+use crate::policy::{ClientTls, Edit, SessionFacts};
 use crate::redact::Redacted;
 use crate::wire::Side;
 use crate::wire::imap::{Framer, Names, Repeatable, Tag};
@@ -86,6 +87,8 @@ pub struct Imap {
     pending: VecDeque<Pending>,
     /// How fast what is outstanding may flow.
     paces: Paces,
+    /// How a rule words the status line that is being dealt with.
+    wording: Option<Arc<Edit>>,
     /// Mailboxes that go up by another name than the client's.
     mapped: Vec<Mapped>,
     /// The last command that passed, while more of the kind may follow.
@@ -176,6 +179,7 @@ impl Imap {
             assembly: Assembly::default(),
             pending: VecDeque::new(),
             paces: Paces::default(),
+            wording: None,
             mapped: Vec::new(),
             repeatable: None,
             responses: Responses::default(),

@@ -131,13 +131,15 @@ pub(super) struct Prepared {
     pub(super) pace: Option<Arc<Pace>>,
     /// How its line ended: what of it the client still sends if it does not go up.
     pub(super) tail: Tail,
+    /// Its row in the table of commands, if it is in one.
+    pub(super) spec: Option<&'static Spec>,
 }
 
 impl Prepared {
     /// A command that is no barrier, and waits for its turn alone.
     pub(super) fn new(tag: Tag, id: CommandId, begun: Instant, kind: Kind, runs: Runs) -> Self {
-        let (barrier, gate, pace, tail) = (false, Gate::Open, None, Tail::Plain);
-        Self { tag, id, begun, kind, barrier, runs, gate, pace, tail }
+        let (barrier, gate, pace, tail, spec) = (false, Gate::Shut, None, Tail::Plain, None);
+        Self { tag, id, begun, kind, barrier, runs, gate, pace, tail, spec }
     }
 }
 
@@ -267,12 +269,14 @@ pub(super) struct Pending {
     pub(super) rising: bool,
     /// Sizes of the messages it carried.
     pub(super) stored: Vec<u64>,
+    /// Its row in the table of commands, if it is in one.
+    pub(super) spec: Option<&'static Spec>,
 }
 
 impl Pending {
     /// A command that has just gone up, or begun to.
     pub(super) fn new(tag: Tag, id: CommandId, begun: Instant, kind: Kind) -> Self {
-        Self { tag, id, begun, kind, barrier: false, complete: false, rising: false, stored: Vec::new() }
+        Self { tag, id, begun, kind, barrier: false, complete: false, rising: false, stored: Vec::new(), spec: None }
     }
 }
 

@@ -23,7 +23,7 @@ impl Imap {
     /// Sends the held command up if nothing is in its way.
     pub(super) fn try_launch(&mut self, out: &mut Outbox) -> Step {
         let Phase::Hold(prepared) = &self.phase else { return Step::Stalled };
-        if !matches!(prepared.gate, Gate::Open) {
+        if !matches!(prepared.gate, Gate::Open(_)) {
             return Step::Stalled;
         }
         // a continuation request must have one meaning: nothing is outstanding while a literal is open
@@ -32,14 +32,14 @@ impl Imap {
             return Step::Stalled;
         }
         let Phase::Hold(prepared) = std::mem::replace(&mut self.phase, Phase::Command) else { return Step::Stalled };
-        let Prepared { tag, id, begun, kind, barrier, runs, pace, .. } = *prepared;
+        let Prepared { tag, id, begun, kind, barrier, runs, pace, spec, .. } = *prepared;
         self.paces.begin(id, pace);
         if matches!(kind, Kind::Select { .. }) {
             // what comes from now on is told of the new mailbox
             self.view = View::default();
             self.sizes = Sizes::default();
         }
-        self.stand(Pending { barrier, ..Pending::new(tag, id, begun, kind) });
+        self.stand(Pending { barrier, spec, ..Pending::new(tag, id, begun, kind) });
         self.next_run(runs, out);
         Step::Advanced
     }
@@ -48,7 +48,7 @@ impl Imap {
     /// licence is the proof of judgement.
     pub(super) fn stand_whole(&mut self, command: &Command, id: CommandId, now: Instant, _licence: Licence) {
         let whole = Pending::new(command.tag.clone(), id, now, kind_of(command));
-        self.stand(Pending { complete: true, ..whole });
+        self.stand(Pending { complete: true, spec: Some(command.spec), ..whole });
     }
 
     /// A command is outstanding from here on.

@@ -114,7 +114,8 @@ impl Imap {
         let runs = Runs { left: encoded.left, then: Then::Body(body) };
         let kind = Kind::Append { mailbox: named(&command) };
         // while its literal is open nothing else is sent anyway
-        let prepared = Prepared { tail, ..Prepared::new(command.tag, id, now, kind, runs) };
+        let spec = Some(command.spec);
+        let prepared = Prepared { tail, spec, ..Prepared::new(command.tag, id, now, kind, runs) };
         self.launch(Box::new(prepared), licence, now, out);
     }
 }
