@@ -22,7 +22,7 @@ impl Imap {
     pub(super) fn pass_repeats(&mut self, input: &[u8], limit: usize, now: Instant, out: &mut Outbox) -> usize {
         let Some(before) = self.repeatable.take() else { return 0 };
         // judging it found nothing that had to be reported (posture observe)
-        let quiet = self.is_allowed_now(before.command().spec.allowed) && !self.setup.terms.transcript;
+        let quiet = self.is_allowed_now(before.command().spec.allowed) && !self.is_transcribed(out);
         let mut passed = 0;
         if quiet
             && self.commands.is_fresh()
@@ -76,7 +76,7 @@ impl Imap {
         let ready = self.responses.at_boundary()
             && self.responses.framer.is_fresh()
             && matches!(self.phase, Phase::Command)
-            && !self.setup.terms.transcript
+            && !self.is_transcribed(out)
             && self.asks_no_arguments();
         let (mut rest, mut took) = (if ready { input } else { &[] }, None);
         let status_line = self.setup.terms.limits.status_line.min(hold);

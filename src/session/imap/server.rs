@@ -77,6 +77,8 @@ impl Imap {
     pub(super) fn read_server(&mut self, inbox: &mut BytesMut, early: bool, now: Instant, out: &mut Outbox) -> Step {
         let hold = self.setup.terms.limits.status_line.saturating_mul(2).min(self.setup.terms.limits.inbox / 2);
         let (mut run, mut step) = (0, Step::Stalled);
+        // lines of a kind come together: behind one that is not plain, none is looked for until there is one
+        let mut seems_plain = !early && self.responses.at_boundary();
         self.responses.busy = true;
         loop {
             if out.closing().is_some() || out.is_switching() || matches!(self.phase, Phase::Opaque) {
@@ -87,7 +89,7 @@ impl Imap {
                 self.send_local(out);
             }
             let rest = inbox.get(run..).unwrap_or_default();
-            let plain = if early { 0 } else { self.pass_plain_lines(rest, hold, now, out) };
+            let plain = if seems_plain { self.pass_plain_lines(rest, hold, now, out) } else { 0 };
             if plain > 0 {
                 run += plain;
                 step = Step::Advanced;
@@ -98,11 +100,10 @@ impl Imap {
             let (Piece::Line { len, .. } | Piece::Part { len } | Piece::Octets { len, .. }) = piece;
             let (octets, more) = (rest.get(..len).unwrap_or_default(), rest.len() > len);
             let (outstanding, stood) = (self.pending.len(), self.client_stands());
-            let fate = if self.pass_plain(piece, octets, now, out) {
-                Fate::Pass
-            } else {
-                self.take_piece(piece, octets, Waiting { early, more }, now, out)
-            };
+            let is_plain = self.pass_plain(piece, octets, now, out);
+            seems_plain = is_plain && !early;
+            let fate =
+                if is_plain { Fate::Pass } else { self.take_piece(piece, octets, Waiting { early, more }, now, out) };
             match fate {
                 Fate::Pass => run += len,
                 Fate::Replace(octets) => {

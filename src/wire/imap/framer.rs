@@ -6,7 +6,8 @@
 //! may end in `{10}`); its user says so by [`Framer::expect_octets`]. It copies nothing but the last
 //! few octets of a line that is longer than its limit.
 
-use super::lexer::line_feed;
+use memchr::memchr;
+
 use super::literal::{Tail, WINDOW};
 
 /// The framer of one direction.
@@ -120,7 +121,7 @@ impl Framer {
     /// The index behind the first CRLF; remembers how far it has looked.
     fn line_end(&mut self, input: &[u8]) -> Option<usize> {
         debug_assert!(self.scanned <= input.len());
-        while let Some(found) = line_feed(input.get(self.scanned..)?) {
+        while let Some(found) = memchr(b'\n', input.get(self.scanned..)?) {
             let at = self.scanned + found;
             let before = at.checked_sub(1).and_then(|before| input.get(before)).or(self.window.last());
             self.scanned = at + 1;
