@@ -45,7 +45,8 @@ impl Item {
             name.replace_range(list.., close);
         }
         let kind = ItemKind::of_fetch(&name);
-        let sets_seen = name.starts_with("BODY[") || name.starts_with("BINARY[") || name == "RFC822" || name == "RFC822.TEXT";
+        let sets_seen =
+            name.starts_with("BODY[") || name.starts_with("BINARY[") || name == "RFC822" || name == "RFC822.TEXT";
         Self { name, kind, partial: range.is_some(), peek: peek_at.is_some() || !sets_seen }
     }
 }

@@ -3,8 +3,8 @@
 use std::time::Instant;
 
 use super::Imap;
-use super::refusal::Refusal;
 use super::licence::Licence;
+use super::refusal::Refusal;
 use crate::policy::{Arguments, Facts, Item, Policy, SessionFacts};
 use crate::session::{CommandId, Outbox};
 use crate::wire::imap::{Command, Enclosure, Parts};

@@ -149,13 +149,7 @@ impl Imap {
     }
 
     /// Data of which all that matters is where it ends, from its first line or the first part of that.
-    pub(super) fn data_from(
-        &mut self,
-        line: &[u8],
-        end: Option<(Tail, bool)>,
-        now: Instant,
-        out: &mut Outbox,
-    ) -> Fate {
+    pub(super) fn data_from(&mut self, line: &[u8], end: Option<(Tail, bool)>, now: Instant, out: &mut Outbox) -> Fate {
         match end {
             Some((tail, broken)) => self.data_segment(line, 0, tail, broken, now, out),
             None => self.data_part_from(line, 0, now, out),

@@ -89,30 +89,30 @@ impl Imap {
         if line == octets {
             return Edited::Same;
         }
-        self.read_again(command, line)
+        self.read_again(command, &line)
     }
 
     /// What the grammar makes of it.
-    fn read_again(&self, command: &Command, line: Vec<u8>) -> Edited {
+    fn read_again(&self, command: &Command, line: &[u8]) -> Edited {
         let is_kin = |other: &Command| {
             let may_be = other.name == command.name || (other.name == "EXAMINE" && command.name == "SELECT");
             may_be && other.tag == command.tag
         };
-        match parse_with(&line, self.names) {
+        match parse_with(line, self.names) {
             Ok(mut other) if is_kin(&other) => {
-                self.keep_names(command, &mut other);
-                Edited::Other(Box::new((other, BytesMut::from(&*line))))
+                Self::keep_names(command, &mut other);
+                Edited::Other(Box::new((other, BytesMut::from(line))))
             }
             Err(Stop::Message(mut head)) if is_kin(&head.command) => {
-                self.keep_names(command, &mut head.command);
-                Edited::Head(Box::new((*head, BytesMut::from(&*line))))
+                Self::keep_names(command, &mut head.command);
+                Edited::Head(Box::new((*head, BytesMut::from(line))))
             }
             Ok(_) | Err(_) => Edited::Impossible(impossible()),
         }
     }
 
     /// The session goes on to know mailboxes by the client's names.
-    fn keep_names(&self, command: &Command, other: &mut Command) {
+    fn keep_names(command: &Command, other: &mut Command) {
         if command.mailboxes.len() == other.mailboxes.len() {
             other.mailboxes.clone_from(&command.mailboxes);
         }

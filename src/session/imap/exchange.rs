@@ -7,8 +7,8 @@ use std::time::Instant;
 use bytes::{Bytes, BytesMut};
 
 use super::licence::Licence;
-use super::refusal::Refusal;
 use super::phase::{Idle, Kind, Phase, Sasl, Turn};
+use super::refusal::Refusal;
 use super::server::Fate;
 use super::{Imap, Step, secret, wipe_front};
 use crate::redact::{MASK, Redacted};

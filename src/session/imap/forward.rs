@@ -7,8 +7,8 @@ use bytes::BytesMut;
 
 use super::edit::Edited;
 use super::licence::Licence;
-use super::refusal::Refusal;
 use super::phase::{Answer, Completing, Kind, Pending, Phase, Prepared, Runs, Sasl, Then, Turn};
+use super::refusal::Refusal;
 use super::{Imap, send, wipe};
 use crate::policy::{Arguments, Facts};
 use crate::redact::Redacted;

@@ -9,8 +9,8 @@ use bytes::{Bytes, BytesMut};
 
 use super::edit::{edit_more, impossible};
 use super::licence::Licence;
-use super::refusal::Refusal;
 use super::phase::{Body, CallOff, Kind, Phase, Whose};
+use super::refusal::Refusal;
 use super::{Imap, send, wipe};
 use crate::policy::Facts;
 use crate::session::{Alteration, Answered, CloseReason, Completion, Observation, Outbox, Speaker, ViolationKind};

@@ -5,9 +5,9 @@ use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
 
-use super::refusal::Refusal;
 use super::licence::{Leave, Licence};
 use super::phase::{Phase, Prepared};
+use super::refusal::Refusal;
 use super::{Imap, Step};
 use crate::policy::{Permit, Policy};
 use crate::session::{CommandId, Outbox, Speaker};

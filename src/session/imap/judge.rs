@@ -10,9 +10,7 @@ use super::phase::{Answer, Kind, Phase, Prepared, Runs, Then};
 use super::refusal::Refusal;
 use super::{Imap, OWN, wipe};
 use crate::policy::{Arguments, Facts, Policy, SessionFacts};
-use crate::session::{
-    Answered, CommandId, Observation, Outbox, Speaker, State, TlsMode, ViolationKind,
-};
+use crate::session::{Answered, CommandId, Observation, Outbox, Speaker, State, TlsMode, ViolationKind};
 use crate::wire::imap::{Allowed, Command, Details, Spec, Tag, Tail};
 use crate::wire::sasl::{SaslLine, binds_channel, read_response};
 use crate::wire::{Effect, Operation, Side};
@@ -253,8 +251,8 @@ impl Imap {
         now: Instant,
         out: &mut Outbox,
     ) {
-        let leaves = matches!(command.details, Details::Select { .. })
-            || (done && matches!(command.name, "CLOSE" | "UNSELECT"));
+        let leaves =
+            matches!(command.details, Details::Select { .. }) || (done && matches!(command.name, "CLOSE" | "UNSELECT"));
         let by_policy = answer.completes.as_ref().is_some_and(|(_, completing)| completing.by == Answered::Policy);
         if leaves && by_policy && self.state == State::Selected {
             return self.detach(answer, now, out);

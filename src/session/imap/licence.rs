@@ -144,6 +144,14 @@ fn is_listing(command: &str) -> bool {
 fn can_be_claimed(command: &str) -> bool {
     !matches!(
         command,
-        "AUTHENTICATE" | "COMPRESS" | "ENABLE" | "EXAMINE" | "IDLE" | "LOGIN" | "SELECT" | "STARTTLS" | "UNAUTHENTICATE"
+        "AUTHENTICATE"
+            | "COMPRESS"
+            | "ENABLE"
+            | "EXAMINE"
+            | "IDLE"
+            | "LOGIN"
+            | "SELECT"
+            | "STARTTLS"
+            | "UNAUTHENTICATE"
     )
 }

@@ -8,15 +8,15 @@ use std::time::Instant;
 
 use bytes::BytesMut;
 
+use super::Imap;
 use super::data::Data;
 use super::phase::Pending;
 use super::send;
 use super::server::{Fate, Progress};
-use super::Imap;
 use crate::policy::{Answer, AnswerKind, Arguments, Edit, Facts, Mode, Outcome, Policy, Verdict};
 use crate::session::{Alteration, CommandId, Observation, Outbox, Posture, Speaker, ViolationKind};
 use crate::wire::imap::{DataName, NamedData, Spec, StatusLine, StatusWord, Tail, encode_mailbox, named_data};
-use crate::wire::{Effect, Operation, Side};
+use crate::wire::{Effect, Operation, ShortText, Side};
 
 /// Octets of data whose mailbox's name is a literal, up to the end of the line behind it.
 const MOST_NAMED: usize = 4096;
@@ -62,7 +62,9 @@ impl Imap {
                 self.responses.framer.expect_octets(announced.octets);
                 self.responses.progress = Progress::Unnamed(Unnamed { octets: BytesMut::from(line) });
                 let is_long = line.len() as u64 + announced.octets > MOST_NAMED as u64;
-                is_long.then(|| self.upstream_slip(ViolationKind::LineTooLong, "A mailbox's name is too long", now, out)).or(Some(Fate::Drop))
+                is_long
+                    .then(|| self.upstream_slip(ViolationKind::LineTooLong, "A mailbox's name is too long", now, out))
+                    .or(Some(Fate::Drop))
             }
             DataName::Known { span, name } => {
                 if policy.is_some_and(|policy| self.hides(&policy, word, asked_by, Some(&name), now, out)) {
@@ -91,7 +93,13 @@ impl Imap {
     }
 
     /// More of data whose mailbox is not known yet.
-    pub(super) fn unnamed_more(&mut self, octets: &[u8], end: Option<(Tail, bool)>, now: Instant, out: &mut Outbox) -> Fate {
+    pub(super) fn unnamed_more(
+        &mut self,
+        octets: &[u8],
+        end: Option<(Tail, bool)>,
+        now: Instant,
+        out: &mut Outbox,
+    ) -> Fate {
         let Progress::Unnamed(unnamed) = &mut self.responses.progress else { return Fate::Drop };
         unnamed.octets.extend_from_slice(octets);
         if unnamed.octets.len() > MOST_NAMED + self.setup.terms.limits.status_line.saturating_mul(2) {
@@ -100,7 +108,10 @@ impl Imap {
         let Some(end) = end else { return Fate::Drop };
         let Progress::Unnamed(unnamed) = std::mem::take(&mut self.responses.progress) else { return Fate::Drop };
         let whole = unnamed.octets;
-        match self.judge_data(&whole, Some(end), now, out).unwrap_or_else(|| self.follow_data(&whole, Some(end), now, out)) {
+        match self
+            .judge_data(&whole, Some(end), now, out)
+            .unwrap_or_else(|| self.follow_data(&whole, Some(end), now, out))
+        {
             Fate::Pass => Fate::Replace(whole.freeze()),
             fate => fate,
         }
@@ -250,7 +261,7 @@ impl Imap {
         let code = status.code_name();
         let answer = Answer {
             status: Some(word_of(status.word)),
-            code: code.as_ref().map(|code| code.as_str()),
+            code: code.as_ref().map(ShortText::as_str),
             ..said(AnswerKind::Completion)
         };
         self.wording = self.judge_answer(&policy, spec, &[], answer, now, out);

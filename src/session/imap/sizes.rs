@@ -20,16 +20,11 @@ pub(super) struct Sizes {
 impl Sizes {
     /// A FETCH response told the size of a message.
     pub(super) fn learn(&mut self, number: u32, uid: Option<u32>, size: u64) {
-        let sizes = match uid {
-            Some(uid) => {
-                self.by_uid.insert(uid, size);
-                &mut self.by_uid
-            }
-            None => {
-                self.by_number.insert(number, size);
-                &mut self.by_number
-            }
+        let (sizes, message) = match uid {
+            Some(uid) => (&mut self.by_uid, uid),
+            None => (&mut self.by_number, number),
         };
+        sizes.insert(message, size);
         if sizes.len() > MOST {
             sizes.pop_first();
         }

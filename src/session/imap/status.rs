@@ -361,7 +361,9 @@ impl Imap {
             }
             Some(CodeKind::Other) | None => None,
         };
-        if let Some(words) = self.worded(octets.as_deref().unwrap_or(text), line.len().saturating_sub(2), text.len(), status) {
+        if let Some(words) =
+            self.worded(octets.as_deref().unwrap_or(text), line.len().saturating_sub(2), text.len(), status)
+        {
             why = why.or(Some(Alteration::Policy));
             octets = Some(words);
         }

@@ -7,8 +7,8 @@ use std::time::Instant;
 use bytes::BytesMut;
 
 use super::licence::Licence;
-use super::refusal::Refusal;
 use super::phase::{Kind, Phase, Prepared, Runs, Then};
+use super::refusal::Refusal;
 use super::{Imap, send, wipe};
 use crate::policy::{Arguments, Facts};
 use crate::redact::MASK;

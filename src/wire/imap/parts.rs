@@ -136,7 +136,10 @@ mod tests {
         let names: Vec<&str> = read.items.iter().map(|item| item.value.name.as_str()).collect();
         assert_eq!(names, ["FLAGS", "BODY[]", "BODY[HEADER.FIELDS]"]);
         assert_eq!(at(line, &read.items[1].span), "BODY[]<0.5>");
-        assert_eq!(at(line, &read.item_list.clone().expect("a list")), "(FLAGS BODY[]<0.5> BODY.PEEK[HEADER.FIELDS (To)])");
+        assert_eq!(
+            at(line, &read.item_list.clone().expect("a list")),
+            "(FLAGS BODY[]<0.5> BODY.PEEK[HEADER.FIELDS (To)])"
+        );
         assert!(at(line, &read.arguments).ends_with("(CHANGEDSINCE 1)"));
         let macro_items = parts("a FETCH 1 FAST\r\n").items;
         let names: Vec<&str> = macro_items.iter().map(|item| item.value.name.as_str()).collect();
