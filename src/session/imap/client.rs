@@ -59,7 +59,7 @@ impl Imap {
     pub(super) fn client_stands(&self) -> bool {
         match &self.phase {
             Phase::Command => self.barrier_outstanding(),
-            Phase::Sasl(sasl) => sasl.turn == Turn::Server,
+            Phase::Sasl(sasl) => sasl.turn != Turn::Client,
             Phase::Idle(idle) => *idle != Idle::Granted,
             Phase::Literal | Phase::Discard(_) | Phase::Body(_) | Phase::BodyTail(_) => false,
             _ => true,

@@ -128,8 +128,13 @@ impl Imap {
         if let Kind::Authenticate { user, .. } = &mut kind {
             *user = initial.clone().and_then(|range| named_by(&command, octets.get(range)?));
         }
-        let mut sasl =
-            Sasl { held: None, turn: Turn::Server, cancelled: None, responses: u32::from(initial.is_some()) };
+        let mut sasl = Sasl {
+            held: None,
+            turn: Turn::Server,
+            cancelled: None,
+            responses: u32::from(initial.is_some()),
+            waiting: None,
+        };
         let left = match initial {
             Some(range) if !self.server.initial_response => {
                 let response = octets.get(range.clone()).unwrap_or_default();

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use bytes::BytesMut;
 
 use super::licence::{Leave, Licence};
-use super::phase::{Phase, Prepared};
+use super::phase::{Phase, Prepared, Sasl};
 use super::refusal::Refusal;
 use super::{Imap, Step};
 use crate::policy::{Permit, Policy};
@@ -35,16 +35,73 @@ pub(super) struct Asked {
     pub(super) untold: Option<(String, u64)>,
 }
 
+/// What a gate lets happen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Passage {
+    /// Nothing yet.
+    Waits,
+    /// The command may go up.
+    Opens,
+    /// It may not.
+    Refused,
+}
+
 /// The longest that a rule has a command wait: an hour is longer than any client does.
 const LONGEST: Duration = Duration::from_hours(1);
 
 impl Gate {
-    /// The time has come.
-    fn open(&mut self) {
-        *self = match std::mem::replace(self, Self::Shut) {
-            Self::Until(_, permit) => Self::Open(permit),
-            gate => gate,
+    /// What it lets happen at this moment.
+    pub(super) fn at(&self, now: Instant) -> Passage {
+        match self {
+            Self::Shut => Passage::Waits,
+            Self::Open(_) => Passage::Opens,
+            Self::Until(time, _) => {
+                if *time > now {
+                    Passage::Waits
+                } else {
+                    Passage::Opens
+                }
+            }
+            Self::Asked(asked) => match asked.allowed {
+                None => Passage::Waits,
+                Some(true) => Passage::Opens,
+                Some(false) => Passage::Refused,
+            },
+        }
+    }
+
+    /// What was asked is answered; the first answer counts.
+    fn note(&mut self, allowed: bool) {
+        if let Self::Asked(asked) = self {
+            asked.allowed.get_or_insert(allowed);
+        }
+    }
+
+    /// When time opens it.
+    fn until(&self) -> Option<Instant> {
+        match self {
+            Self::Until(time, _) => Some(*time),
+            Self::Shut | Self::Open(_) | Self::Asked(_) => None,
+        }
+    }
+
+    /// It opens; what was to be told of the command.
+    fn open(&mut self) -> Option<(String, u64)> {
+        let (permit, untold) = match std::mem::replace(self, Self::Shut) {
+            Self::Open(permit) | Self::Until(_, permit) => (permit, None),
+            Self::Asked(asked) if asked.allowed == Some(true) => (Policy::granted(), asked.untold),
+            Self::Shut | Self::Asked(_) => return None,
         };
+        *self = Self::Open(permit);
+        untold
+    }
+
+    /// The refusal, if somebody who was asked refused.
+    pub(super) fn into_refusal(self) -> Option<(Refusal, Option<(String, u64)>)> {
+        match self {
+            Self::Asked(asked) if asked.allowed == Some(false) => Some((asked.refusal, asked.untold)),
+            _ => None,
+        }
     }
 
     /// What the licence asks for; a question is asked now.
@@ -84,56 +141,46 @@ impl Imap {
     /// Does what the held command's gate allows now.
     pub(super) fn try_held(&mut self, inbox: &BytesMut, now: Instant, out: &mut Outbox) -> Step {
         let Phase::Hold(prepared) = &mut self.phase else { return Step::Stalled };
-        match &mut prepared.gate {
-            Gate::Open(_) => {}
-            Gate::Shut => return Step::Stalled,
-            Gate::Until(time, _) if *time > now => return Step::Stalled,
-            gate @ Gate::Until(..) => gate.open(),
-            Gate::Asked(asked) => match asked.allowed {
-                None => return Step::Stalled,
-                Some(false) => return self.refuse_held(!inbox.is_empty(), now, out),
-                Some(true) => {
-                    let (untold, id) = (asked.untold.take(), Some(prepared.id));
-                    prepared.gate = Gate::Open(Policy::granted());
-                    if let Some((text, octets)) = untold {
-                        self.say_text(Speaker::Client, id, text, octets, now, out);
-                    }
+        match prepared.gate.at(now) {
+            Passage::Waits => Step::Stalled,
+            Passage::Refused => self.refuse_held(!inbox.is_empty(), now, out),
+            Passage::Opens => {
+                let (untold, id) = (prepared.gate.open(), Some(prepared.id));
+                if let Some((text, octets)) = untold {
+                    self.say_text(Speaker::Client, id, text, octets, now, out);
                 }
-            },
+                self.try_launch(out)
+            }
         }
-        self.try_launch(out)
     }
 
     /// Who was asked said no: none of it has gone up.
     fn refuse_held(&mut self, early: bool, now: Instant, out: &mut Outbox) -> Step {
         let Phase::Hold(prepared) = std::mem::replace(&mut self.phase, Phase::Command) else { return Step::Stalled };
         let Prepared { tag, id, begun, kind, tail, gate, .. } = *prepared;
-        let Gate::Asked(asked) = gate else { return Step::Stalled };
-        if let Some((text, octets)) = asked.untold {
+        let Some((refusal, untold)) = gate.into_refusal() else { return Step::Stalled };
+        if let Some((text, octets)) = untold {
             self.say_text(Speaker::ClientHeld, Some(id), text, octets, now, out);
         }
-        let answer = asked.refusal.answer(tag.as_str(), id, begun);
-        self.refuse_held_command(&kind, answer, tail, early, now, out);
+        self.refuse_held_command(&kind, refusal.answer(tag.as_str(), id, begun), tail, early, now, out);
         Step::Advanced
     }
 
     /// What was asked about a command is answered; what follows is done when the session advances.
     pub(super) fn note_answer(&mut self, id: CommandId, allowed: bool) {
-        if let Phase::Hold(prepared) = &mut self.phase
-            && prepared.id == id
-            && let Gate::Asked(asked) = &mut prepared.gate
-        {
-            asked.allowed.get_or_insert(allowed);
+        let open = self.open_id();
+        match &mut self.phase {
+            Phase::Hold(prepared) if prepared.id == id => prepared.gate.note(allowed),
+            Phase::Sasl(Sasl { waiting: Some(waiting), .. }) if open == Some(id) => waiting.gate.note(allowed),
+            _ => {}
         }
     }
 
-    /// When the held command may go up, if that is a matter of time.
+    /// When what is held may go up, if that is a matter of time.
     pub(super) fn held_until(&self) -> Option<Instant> {
         match &self.phase {
-            Phase::Hold(prepared) => match &prepared.gate {
-                Gate::Until(time, _) => Some(*time),
-                Gate::Shut | Gate::Open(_) | Gate::Asked(_) => None,
-            },
+            Phase::Hold(prepared) => prepared.gate.until(),
+            Phase::Sasl(Sasl { waiting: Some(waiting), .. }) => waiting.gate.until(),
             _ => None,
         }
     }

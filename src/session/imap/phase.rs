@@ -228,6 +228,15 @@ pub(super) struct Sasl {
     pub(super) cancelled: Option<Refusal>,
     /// Responses that the client has given, an initial one included.
     pub(super) responses: u32,
+    /// The response that may not go up yet, where it is the policy's turn.
+    pub(super) waiting: Option<Box<Waiting>>,
+}
+
+/// A response of the client that names a user about whom a rule has more to say than yes or no.
+#[derive(Debug)]
+pub(super) struct Waiting {
+    pub(super) line: Redacted<Vec<u8>>,
+    pub(super) gate: Gate,
 }
 
 /// Who speaks next in an authentication exchange.
@@ -235,6 +244,8 @@ pub(super) struct Sasl {
 pub(super) enum Turn {
     Server,
     Client,
+    /// Neither: what the client said is held.
+    Policy,
 }
 
 /// IDLE.
