@@ -15,9 +15,10 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 
+pub use crate::wire::{Item, ItemKind};
 pub use decision::{ActionKind, Decision, Level, Mode};
 pub use edit::Edit;
-pub use facts::{Answer, AnswerKind, Arguments, ClientTls, Connection, Facts, Item, ItemKind, SessionFacts};
+pub use facts::{Answer, AnswerKind, Arguments, ClientTls, Connection, Facts, SessionFacts};
 pub use pace::Pace;
 pub use rule::{Action, Rule, RuleError};
 pub use verdict::{Canned, Denial, Outcome, Permit, Question, Throttle, Verdict};
