@@ -15,9 +15,10 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 
+pub use crate::wire::{Item, ItemKind};
 pub use decision::{ActionKind, Decision, Level, Mode};
 pub use edit::Edit;
-pub use facts::{Answer, AnswerKind, Arguments, ClientTls, Connection, Facts, Item, ItemKind, SessionFacts};
+pub use facts::{Answer, AnswerKind, Arguments, ClientTls, Connection, Facts, SessionFacts};
 pub use pace::Pace;
 pub use rule::{Action, Rule, RuleError};
 pub use verdict::{Canned, Denial, Outcome, Permit, Question, Throttle, Verdict};
@@ -122,6 +123,18 @@ impl PolicyHandle {
     #[must_use]
     pub fn judge(&self, facts: &Facts<'_>) -> Verdict {
         self.0.load().judge(facts)
+    }
+
+    /// Judges an answer by the policy in force at this moment.
+    #[must_use]
+    pub fn judge_answer(&self, facts: &Facts<'_>) -> Verdict {
+        self.0.load().judge_answer(facts)
+    }
+
+    /// Whether any rule in force can concern an answer.
+    #[must_use]
+    pub fn looks_at_answers(&self) -> bool {
+        self.0.load().looks_at_answers()
     }
 
     /// [`Policy::permits_all`] of the policy in force at this moment.
