@@ -159,31 +159,8 @@ impl Imap {
         out: &mut Outbox,
     ) -> bool {
         let names = name.map(std::slice::from_ref).unwrap_or_default();
-        if policy.looks_at_mailboxes() && !names.is_empty() && self.is_denied(policy, asked_by, names, now, out) {
-            return true;
-        }
-        if !policy.looks_at_answers() {
-            return false;
-        }
         let answer = Answer { data: Some(word), ..said(AnswerKind::Data) };
         self.judge_answer(policy, Some(asked_by), names, answer, now, out).is_some_and(|edit| edit.hide)
-    }
-
-    /// Whether the client would be refused if it asked for this by name.
-    fn is_denied(&self, policy: &Policy, asked_by: &Spec, names: &[String], now: Instant, out: &mut Outbox) -> bool {
-        let facts = Facts {
-            arguments: Arguments { messages: Some(0), ..Arguments::default() },
-            ..self.facts_of(Some(asked_by), names, now)
-        };
-        let Verdict { outcome, decisions } = policy.judge(&facts);
-        let denied = matches!(outcome, Outcome::Deny(_) | Outcome::Disconnect(_)) && self.enforcing();
-        if denied {
-            let id = self.pending.front().map_or(CommandId(0), |pending| pending.id);
-            for decision in decisions {
-                out.observe(now, Observation::Decided { id, decision: Box::new(decision) });
-            }
-        }
-        denied
     }
 
     fn facts_of<'a>(&'a self, spec: Option<&'a Spec>, mailboxes: &'a [String], now: Instant) -> Facts<'a> {
@@ -197,7 +174,8 @@ impl Imap {
             selected: None,
             message: None,
             nth_message: None,
-            arguments: Arguments::default(),
+            // it is about no message
+            arguments: Arguments { messages: Some(0), ..Arguments::default() },
             answer: None,
         }
     }

@@ -119,9 +119,9 @@ impl Player {
                 self.now += *time;
                 if self.session.deadline().is_some_and(|deadline| deadline <= self.now) {
                     self.session.expire(self.now, &mut self.out);
+                    self.advance();
+                    self.read();
                 }
-                self.advance();
-                self.read();
             }
             Action::Farewell(reason, sentence) => {
                 self.session.farewell(*reason, sentence, self.now, &mut self.out);
