@@ -254,12 +254,11 @@ impl Imap {
 
     /// The status line as a rule words it, if it does. `line` is what has been made of it so far, of which the last
     /// octets are the server's words; these begin in the server's line of `came` octets where `status` says, and it
-    /// may have been cut to `cut` octets. The code stays unless it is hidden.
+    /// may have been cut to `cut` octets. The code stays.
     pub(super) fn worded(&mut self, line: &[u8], came: usize, cut: usize, status: &StatusLine<'_>) -> Option<Vec<u8>> {
         let edit = self.wording.take()?;
         let own = cut.checked_sub(came.checked_sub(status.text.len())?)?;
         let (head, own) = line.split_at_checked(line.len().checked_sub(own)?)?;
-        let head = if edit.hide { line.get(..status.code_span.start)? } else { head };
         let is_sound = |text: &&str| text.bytes().all(|octet| matches!(octet, b' '..=b'~'));
         let words = edit.text.as_deref().filter(is_sound).map_or(own, str::as_bytes);
         let space: &[u8] = if head.ends_with(b" ") || words.is_empty() { b"" } else { b" " };
