@@ -120,7 +120,7 @@ fn show(out: &mut String, explanation: &Explanation, paint: Paint) -> std::fmt::
     let action = explanation.action.as_label();
     match &explanation.rule {
         Some(rule) => writeln!(out, "  → {action}, by rule `{rule}`\n"),
-        None => writeln!(out, "  → {action}: no rule matches, the default decides\n"),
+        None => writeln!(out, "  → {action}: no rule that acts matches, so the default decides\n"),
     }
 }
 
