@@ -54,6 +54,13 @@ labelled! {
     }
 }
 
+#[expect(clippy::derivable_impls, reason = "the macro that makes the set marks no default")]
+impl Default for Fallback {
+    fn default() -> Self {
+        Self::Allow
+    }
+}
+
 /// An ordered list of rules, ready to judge.
 #[derive(Debug)]
 pub struct Policy {
