@@ -8,6 +8,7 @@
 mod condition;
 mod decision;
 mod edit;
+mod explain;
 mod facts;
 mod group;
 mod handle;
@@ -27,6 +28,7 @@ use std::sync::Arc;
 
 pub use decision::{ActionKind, Decision, Level, Mode};
 pub use edit::Edit;
+pub use explain::{Explanation, Held, Looked};
 pub use facts::{Answer, AnswerKind, Arguments, ClientTls, Connection, Facts, SessionFacts};
 pub use group::Group;
 pub use handle::PolicyHandle;
@@ -185,14 +187,14 @@ impl Policy {
     /// anything about it; none if each command must be judged by itself. What [`judge`](Self::judge) says must agree.
     #[must_use]
     pub fn permits_all(&self) -> Option<Permit> {
-        (self.rules.is_empty() && self.fallback == Fallback::Allow).then_some(Permit(()))
+        (self.rules.is_empty() && self.fallback == Fallback::Allow && self.watch.is_none()).then_some(Permit(()))
     }
 
     /// A permit for a command of this name and kind, whatever else its facts are, if no rule could say otherwise, report
     /// or count anything about it. What [`judge`](Self::judge) says agrees. `command` is in upper case, without `UID`.
     #[must_use]
     pub fn permits(&self, protocol: Protocol, command: &str, operation: Operation, effect: Effect) -> Option<Permit> {
-        let unruled = self.index.of(protocol, command, operation, effect).is_empty();
+        let unruled = self.watch.is_none() && self.index.of(protocol, command, operation, effect).is_empty();
         let passes = self.fallback == Fallback::Allow || is_for_everybody(operation);
         (unruled && passes).then_some(Permit(()))
     }
