@@ -23,6 +23,7 @@ mod lab;
 mod large;
 mod mail;
 mod mailwarden;
+mod prometheus;
 mod refusals;
 mod secrets;
 mod server;
