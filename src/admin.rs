@@ -1,8 +1,10 @@
-//! The admin endpoint: its own listener, loopback by default, read-only.
+//! The admin endpoint: its own listener, loopback by default.
 //!
 //! - `GET /metrics`: all metrics, text format of Prometheus
 //! - `GET /livez`: 200 while the process serves
 //! - `GET /readyz`: 200 when every listener is bound; 503 with reasons before, and while draining
+//! - `POST /reload`: reads the configuration again; 200 when it is in force, 409 when not. Only from this machine, and
+//!   only with the header `mailwarden-request: reload`, which no page in a browser can send unasked
 
 use std::convert::Infallible;
 use std::pin::pin;
@@ -23,6 +25,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::metrics::Metrics;
+use crate::proxy::ReloadHandle;
 use crate::proxy::listener::{Accepted, Acceptor};
 
 /// Time for a request's head, on a kept connection for the next one's too.
@@ -68,13 +71,17 @@ impl Readiness {
     }
 }
 
+/// What the endpoint shows and does.
+#[derive(Debug, Clone)]
+pub(crate) struct Served {
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) readiness: Arc<Readiness>,
+    /// `None`: the configuration of this proxy does not change.
+    pub(crate) reload: Option<ReloadHandle>,
+}
+
 /// Serves until `stop`.
-pub(crate) async fn serve(
-    listener: TcpListener,
-    metrics: Arc<Metrics>,
-    readiness: Arc<Readiness>,
-    stop: CancellationToken,
-) {
+pub(crate) async fn serve(listener: TcpListener, served: Served, stop: CancellationToken) {
     let permits = Arc::new(Semaphore::new(CONNECTIONS));
     let connections = TaskTracker::new();
     let mut acceptor = Acceptor::new(listener);
@@ -85,12 +92,15 @@ pub(crate) async fn serve(
             accepted = acceptor.accept() => accepted,
         };
         // the last descriptor is spent on an answer: metrics matter most when descriptors are short
-        let (Accepted::Connection(tcp, _) | Accepted::Shed(tcp)) = accepted;
+        let (tcp, local) = match accepted {
+            Accepted::Connection(tcp, client) => (tcp, client.ip().to_canonical().is_loopback()),
+            Accepted::Shed(tcp) => (tcp, false),
+        };
         if let Ok(permit) = Arc::clone(&permits).try_acquire_owned() {
-            let (metrics, readiness, stop) = (Arc::clone(&metrics), Arc::clone(&readiness), stop.clone());
+            let (served, stop) = (served.clone(), stop.clone());
             connections.spawn(async move {
                 let _permit = permit;
-                connection(tcp, &metrics, &readiness, &stop, LIFE).await;
+                connection(tcp, local, &served, &stop, LIFE).await;
             });
         }
     }
@@ -98,16 +108,16 @@ pub(crate) async fn serve(
     connections.wait().await;
 }
 
-async fn connection(
-    tcp: TcpStream,
-    metrics: &Metrics,
-    readiness: &Readiness,
-    stop: &CancellationToken,
-    life: Duration,
-) {
-    let service = service_fn(|request: Request<Incoming>| {
-        let response = answer(request.method(), request.uri().path(), metrics, readiness);
-        async move { Ok::<_, Infallible>(response) }
+async fn connection(tcp: TcpStream, local: bool, served: &Served, stop: &CancellationToken, life: Duration) {
+    let service = service_fn(|request: Request<Incoming>| async move {
+        let (method, path) = (request.method(), request.uri().path());
+        let response = if path == "/reload" && method == Method::POST {
+            let meant = request.headers().get("mailwarden-request").is_some_and(|word| word == "reload");
+            reload(local && meant, served.reload.as_ref()).await
+        } else {
+            answer(method, path, &served.metrics, &served.readiness)
+        };
+        Ok::<_, Infallible>(response)
     });
     let mut builder = http1::Builder::new();
     builder.timer(TokioTimer::new()).header_read_timeout(HEADER_TIMEOUT).max_buf_size(16 << 10);
@@ -126,6 +136,16 @@ async fn connection(
     }
 }
 
+async fn reload(may: bool, handle: Option<&ReloadHandle>) -> Response<Full<Bytes>> {
+    let Some(handle) = handle.filter(|_| may) else {
+        let why = "only from this machine, with the header `mailwarden-request: reload`: see `mailwarden reload`\n";
+        return respond(StatusCode::FORBIDDEN, TEXT, why.to_owned());
+    };
+    let outcome = handle.reload("command").await;
+    let status = if outcome.is_in_force() { StatusCode::OK } else { StatusCode::CONFLICT };
+    respond(status, TEXT, format!("{outcome}\n"))
+}
+
 fn answer(method: &Method, path: &str, metrics: &Metrics, readiness: &Readiness) -> Response<Full<Bytes>> {
     let known = matches!(path, "/metrics" | "/livez" | "/readyz");
     if known && method != Method::GET && method != Method::HEAD {
@@ -138,6 +158,11 @@ fn answer(method: &Method, path: &str, metrics: &Metrics, readiness: &Readiness)
             Ok(text) => respond(StatusCode::OK, "text/plain; version=0.0.4; charset=utf-8", text),
             Err(error) => respond(StatusCode::INTERNAL_SERVER_ERROR, TEXT, format!("metrics: {error}\n")),
         },
+        "/reload" => {
+            let mut response = respond(StatusCode::METHOD_NOT_ALLOWED, TEXT, "only POST\n".to_owned());
+            response.headers_mut().insert(ALLOW, HeaderValue::from_static("POST"));
+            response
+        }
         "/livez" => respond(StatusCode::OK, TEXT, "ok\n".to_owned()),
         "/readyz" => {
             let missing = readiness.missing();
@@ -179,7 +204,8 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let mut client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
         let (tcp, _) = listener.accept().await.unwrap();
-        let (metrics, readiness) = (Metrics::new(&[], &[]).unwrap(), Readiness::starting());
+        let metrics = Arc::new(Metrics::new(&[], &[]).unwrap());
+        let served = Served { metrics, readiness: Arc::new(Readiness::starting()), reload: None };
         let asking = async {
             // neither end of the pipe takes any more
             while client.write_all(b"GET /metrics HTTP/1.1\r\nhost: x\r\n\r\n").await.is_ok() {}
@@ -188,7 +214,7 @@ mod tests {
         let stop = CancellationToken::new();
         let late = tokio::time::sleep(Duration::from_secs(10));
         tokio::select! {
-            () = connection(tcp, &metrics, &readiness, &stop, Duration::from_millis(200)) => {}
+            () = connection(tcp, true, &served, &stop, Duration::from_millis(200)) => {}
             () = asking => {}
             () = late => panic!("it is still there"),
         }
@@ -215,6 +241,7 @@ mod tests {
             (Method::DELETE, "/livez", 405),
             (Method::GET, "/", 404),
             (Method::GET, "/metrics/x", 404),
+            (Method::GET, "/reload", 405),
         ] {
             assert_eq!(status(&method, path, &readiness), expected, "{method} {path}");
         }

@@ -26,8 +26,10 @@ use toml::de::DeTable;
 pub use code::{Code, Severity};
 pub use problem::{ConfigErrors, Paint, Problem, Source};
 
+use crate::hook::HookSettings;
 use crate::policy::Rule;
 use crate::proxy::{ListenerSettings, UpstreamSettings};
+use crate::recording::KeepSettings;
 use crate::session::Limits;
 use crate::tls::AuthoritySettings;
 
@@ -53,6 +55,12 @@ pub struct Config {
     /// `[limits]`.
     #[serde(default)]
     pub limits: Limits,
+    /// `[policy]`: where rules lead to, and when they are read again.
+    #[serde(default)]
+    pub policy: PolicySettings,
+    /// `[[hook]]` tables.
+    #[serde(rename = "hook", default)]
+    pub hooks: Vec<HookSettings>,
     /// `[[rule]]` tables, in order.
     #[serde(rename = "rule", default)]
     pub rules: Vec<Rule>,
@@ -73,6 +81,23 @@ pub struct ProcessSettings {
     /// Threads that sessions run on; as many as there are processors if absent.
     #[serde(default)]
     pub workers: Option<NonZeroUsize>,
+}
+
+/// The `[policy]` section.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PolicySettings {
+    /// Where sessions are recorded that a rule wants kept (`record = true`).
+    #[serde(default)]
+    pub recordings: Option<KeepSettings>,
+    /// Whether a change of the file is put in force by itself.
+    #[serde(default)]
+    pub watch: bool,
+}
+
+/// The files that the configuration in `path` is read from, that one first.
+pub(crate) fn files_of(path: &Path) -> Vec<PathBuf> {
+    vec![path.to_owned()]
 }
 
 /// A configuration that can be used, and what is odd about it.
@@ -162,7 +187,18 @@ impl Config {
         if let Some(authority) = &mut self.authority {
             whole(&mut authority.directory);
         }
+        if let Some(recordings) = &mut self.policy.recordings {
+            whole(&mut recordings.directory);
+        }
+        for hook in &mut self.hooks {
+            if let Roots::File(file) = &mut hook.roots {
+                whole(file);
+            }
+        }
         for listener in &mut self.listeners {
+            if let Some(clients) = &mut listener.clients {
+                whole(clients);
+            }
             let pairs = match &mut listener.certificate {
                 Some(CertificateSettings::Files(pair)) => std::slice::from_mut(pair),
                 Some(CertificateSettings::List(pairs)) => pairs.as_mut_slice(),

@@ -1,11 +1,13 @@
 //! Every metric family: its name, help and labels, and nothing else.
 //!
 //! Label values are words of closed sets or names of the configuration; nothing a peer sends
-//! becomes one. Every series exists from the start, so that a zero can be told from an absence.
+//! becomes one. Every series exists from the start, so that a zero can be told from an absence; but those of rules
+//! begin with their first decision, for rules come and go while the proxy runs (`rules` bounds their number).
 //! Per-command counters are looked up by position, not by label: they are on the data path.
 
 mod commands;
 mod families;
+mod rules;
 mod tally;
 
 use std::collections::VecDeque;
@@ -15,6 +17,7 @@ use std::time::Duration;
 use prometheus::{Histogram, IntCounter, TextEncoder};
 
 use self::families::Families;
+use self::rules::RuleNames;
 use self::tally::Tally;
 use crate::fault::Code;
 use crate::per_session::PerSession;
@@ -28,6 +31,7 @@ pub struct Metrics {
     imap: OfProtocol,
     pop3: OfProtocol,
     open: PerSession<Pending>,
+    rules: RuleNames,
 }
 
 /// What is counted for each command and message, found by position.
@@ -65,7 +69,7 @@ impl Metrics {
         let families = Families::new()?;
         families.start_at_zero(listeners, upstreams);
         let (imap, pop3) = (OfProtocol::new(&families, Protocol::Imap), OfProtocol::new(&families, Protocol::Pop3));
-        Ok(Self { families, imap, pop3, open: PerSession::new() })
+        Ok(Self { families, imap, pop3, open: PerSession::new(), rules: RuleNames::default() })
     }
 
     /// The text format of Prometheus.
@@ -111,6 +115,29 @@ impl Metrics {
     /// The counter of octets of compressed sides; `flow` is `received` or `sent`, `form` is `plain` or `deflated`.
     pub(crate) fn compressed(&self, side: Side, flow: &str, form: &str) -> IntCounter {
         self.families.compressed.with_label_values(&[side.as_label(), flow, form])
+    }
+
+    /// A hook was asked; `result` is one of [`families::HOOK_RESULTS`].
+    pub(crate) fn hook_asked(&self, result: &'static str, took: Duration) {
+        debug_assert!(families::HOOK_RESULTS.contains(&result));
+        self.families.hook_answers.with_label_values(&[result]).inc();
+        self.families.hook_duration.with_label_values(&[result]).observe(took.as_secs_f64());
+    }
+
+    /// The configuration was looked at again; `result` is one of [`families::RELOADS`], and what is in force now was
+    /// read at `in_force` (seconds since 1970).
+    pub(crate) fn reloaded(&self, result: &'static str, in_force: Option<i64>) {
+        debug_assert!(families::RELOADS.contains(&result));
+        self.families.reloads.with_label_values(&[result]).inc();
+        self.in_force(in_force);
+    }
+
+    /// What is in force was read at this time; `None`: what was last looked at is not in force.
+    pub(crate) fn in_force(&self, since: Option<i64>) {
+        self.families.reload.with_label_values(&[] as &[&str]).set(i64::from(since.is_some()));
+        if let Some(since) = since {
+            self.families.reloaded_at.with_label_values(&[] as &[&str]).set(since);
+        }
     }
 
     /// A session's task panicked.
@@ -175,8 +202,12 @@ impl Metrics {
                 families.altered_bytes.with_label_values(&labels).inc_by(removed + added);
             }
             Observation::Decided { decision, .. } => {
-                let labels = [protocol, decision.action.as_label(), decision.mode.as_label()];
+                let rule = self.rules.label(&decision.rule);
+                let labels = [&*rule, decision.action.as_label(), decision.mode.as_label()];
                 families.decisions.with_label_values(&labels).inc();
+                if decision.alert {
+                    families.alerts.with_label_values(&[protocol]).inc();
+                }
             }
             Observation::Closed { reason, .. } => {
                 families.closed.with_label_values(&[protocol, &info.listener, reason.as_label()]).inc();

@@ -79,6 +79,10 @@ pub(super) enum Kind {
     Effects,
     /// A sentence for the client.
     Reply,
+    /// A text that its own type judges.
+    Text,
+    /// A table that its own type judges.
+    Table,
 }
 
 const fn needed(name: &'static str, kind: Kind, line: &'static str) -> Key {
@@ -117,6 +121,7 @@ pub(super) const SECTIONS: &[Section] = &[
             optional("posture", Kind::Word(&["enforce", "observe"])),
             needed("upstream", Kind::Upstream, r#"upstream = "provider""#),
             optional("certificate", Kind::Certificate),
+            optional("clients", Kind::Path),
             optional("hide", Kind::Capabilities),
             optional("allow", Kind::Capabilities),
             optional("compress", Kind::Switch),
@@ -159,6 +164,23 @@ pub(super) const SECTIONS: &[Section] = &[
             optional("login_timeout", PAUSE),
             optional("idle_timeout", STAY),
             optional("drain_timeout", Kind::Duration(Duration::ZERO, Duration::from_hours(24))),
+        ],
+    },
+    Section {
+        name: "policy",
+        repeats: false,
+        keys: &[optional("recordings", Kind::Table), optional("watch", Kind::Switch)],
+    },
+    Section {
+        name: "hook",
+        repeats: true,
+        keys: &[
+            needed("name", Kind::Name, r#"name = "office""#),
+            needed("url", Kind::Text, r#"url = "https://policy.example.com/mail""#),
+            optional("timeout", Kind::Duration(Duration::from_millis(10), Duration::from_mins(1))),
+            optional("cache", Kind::Duration(Duration::ZERO, Duration::from_hours(24))),
+            optional("on_failure", Kind::Word(&["deny", "allow"])),
+            optional("roots", Kind::Path),
         ],
     },
     Section {

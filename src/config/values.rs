@@ -29,6 +29,11 @@ pub(super) fn check(key: &Key, node: Node<'_, '_>, problems: &mut Vec<Problem>) 
         Kind::Effects => conditions::each(key, node, problems, |text, node| {
             conditions::label(Code::Effect, "an effect", &schema::effects(), text, node)
         }),
+        Kind::Table => {
+            if node.get_ref().as_table().is_none() {
+                problems.push(wrong_type(key.name, "a table", "a table stands in braces: `{ key = … }`", node));
+            }
+        }
         Kind::Size(least, most) => problems.extend(size(key, node, least, most)),
         Kind::Count(least, most) => problems.extend(count(key, node, least, most)),
         Kind::Switch => problems.extend(switch(key, node)),
@@ -41,6 +46,7 @@ pub(super) fn check(key: &Key, node: Node<'_, '_>, problems: &mut Vec<Problem>) 
         | Kind::ServerName
         | Kind::Path
         | Kind::Pin
+        | Kind::Text
         | Kind::Reply => match node.get_ref().as_str() {
             Some(text) => problems.extend(text_value(key, text, node)),
             None => problems.push(wrong_type(key.name, "a text", "a text stands in quotes", node)),
@@ -78,7 +84,9 @@ fn text_value(key: &Key, text: &str, node: Node<'_, '_>) -> Option<Problem> {
             )
         }),
         Kind::Reply => conditions::reply(text, node),
-        Kind::Certificate
+        Kind::Text
+        | Kind::Table
+        | Kind::Certificate
         | Kind::Capabilities
         | Kind::Patterns
         | Kind::Commands

@@ -5,7 +5,6 @@ use prometheus::{
 };
 
 use crate::fault::Code;
-use crate::policy::{ActionKind, Mode};
 use crate::session::{Alteration, CloseReason, Extent, ViolationKind};
 use crate::wire::{Operation, Protocol, Side};
 
@@ -26,6 +25,10 @@ const MECHANISMS: &[&str] = &[
     "EXTERNAL",
     "other",
 ];
+/// What comes of a question to a hook.
+pub(super) const HOOK_RESULTS: &[&str] = &["allowed", "denied", "failed", "cached"];
+/// What comes of a reload.
+pub(super) const RELOADS: &[&str] = &["applied", "unchanged", "refused", "restart_needed"];
 /// Which way octets go, seen from the proxy.
 const FLOWS: [&str; 2] = ["received", "sent"];
 /// Without and with DEFLATE.
@@ -104,8 +107,17 @@ families! {
         ["protocol", "side", "kind"];
     altered_bytes: counter IntCounterVec, "altered_bytes_total",
         "Bytes that went out otherwise than they came in: removed and added.", ["protocol", "to", "why"];
-    decisions: counter IntCounterVec, "policy_decisions_total", "Commands refused or changed by policy.",
-        ["protocol", "action", "mode"];
+    hook_answers: counter IntCounterVec, "hook_answers_total", "Questions to hooks, by what came of them.", ["result"];
+    hook_duration: histogram HistogramVec, "hook_duration_seconds", "How long hooks take to answer, or to fail.",
+        ["result"], HANDSHAKE_SECONDS;
+    reloads: counter IntCounterVec, "reloads_total", "Reloads of the configuration, by result.", ["result"];
+    reload: gauge IntGaugeVec, "config_last_reload_successful",
+        "Whether the configuration that was last looked at is in force.", [];
+    reloaded_at: gauge IntGaugeVec, "config_last_reload_success_timestamp_seconds",
+        "When the configuration in force was read, in seconds since 1970.", [];
+    alerts: counter IntCounterVec, "policy_alerts_total", "Decisions of rules with alert = true.", ["protocol"];
+    decisions: counter IntCounterVec, "policy_decisions_total", "What rules decided, or would have.",
+        ["rule", "action", "mode"];
 }
 
 impl Families {
@@ -135,6 +147,13 @@ impl Families {
                 self.compressed.with_label_values(&[side.as_label(), flow, form]);
             }
         }
+        for result in HOOK_RESULTS {
+            self.hook_answers.with_label_values(&[result]);
+            self.hook_duration.with_label_values(&[result]);
+        }
+        for result in RELOADS {
+            self.reloads.with_label_values(&[result]);
+        }
         for result in [Code::ClientHandshake, Code::ClientTimeout] {
             self.handshakes.with_label_values(&[Side::Client.as_label(), result.as_label()]);
         }
@@ -149,6 +168,7 @@ impl Families {
     fn protocol_at_zero(&self, protocol: Protocol) {
         let protocol = protocol.as_label();
         self.session_duration.with_label_values(&[protocol]);
+        self.alerts.with_label_values(&[protocol]);
         self.stored.with_label_values(&[protocol]);
         self.stored_bytes.with_label_values(&[protocol]);
         self.expunged.with_label_values(&[protocol]);
@@ -171,11 +191,6 @@ impl Families {
         for mechanism in MECHANISMS {
             for result in ["accepted", "refused"] {
                 self.authentications.with_label_values(&[protocol, mechanism, result]);
-            }
-        }
-        for action in ActionKind::ALL {
-            for mode in Mode::ALL {
-                self.decisions.with_label_values(&[protocol, action.as_label(), mode.as_label()]);
             }
         }
     }

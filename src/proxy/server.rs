@@ -16,10 +16,13 @@ use super::listener::{accept_all, bind};
 use super::observe::LogWitness;
 use super::plan::{PlannedListener, plan};
 use super::record::Witnesses;
-use crate::admin::{self, Readiness};
+use super::reload::{self, InForce, ReloadHandle, ReloadSource};
+use crate::admin::{self, Readiness, Served};
 use crate::config::Config;
 use crate::fault::Fault;
+use crate::hook::Hooks;
 use crate::metrics::Metrics;
+use crate::recording::{KeepSettings, Keeper};
 use crate::witness::Witness;
 
 /// What a stop allows sessions beyond `limits.drain_timeout` for their farewell: a client that takes
@@ -51,18 +54,41 @@ pub enum RunError {
         /// The system's reason.
         source: io::Error,
     },
+    /// The directory for the recordings that rules want cannot be used.
+    #[error("recordings cannot be kept in {}: {source}; choose another `directory` in `recordings` of [policy]", directory.display())]
+    Keep {
+        /// The directory.
+        directory: std::path::PathBuf,
+        /// The system's reason.
+        source: io::Error,
+    },
     /// A fault of the proxy: the metrics contradict each other.
     #[error("the metrics cannot be set up")]
     Metrics(#[source] prometheus::Error),
 }
 
-/// Runs the proxy until `shutdown`, then lets busy sessions finish for `limits.drain_timeout`.
-/// `ready` is called once, when every address is bound.
+/// Like [`run_reloading`], for a proxy whose configuration does not change.
 ///
 /// # Errors
 /// When the configuration cannot be used or an address cannot be bound; nothing has been started.
 pub async fn run(
     config: Config,
+    witnesses: Vec<Arc<dyn Witness>>,
+    ready: impl FnOnce(&Bound),
+    shutdown: CancellationToken,
+) -> Result<(), RunError> {
+    Box::pin(run_reloading(config, None, witnesses, ready, shutdown)).await
+}
+
+/// Runs the proxy until `shutdown`, then lets busy sessions finish for `limits.drain_timeout`.
+/// `ready` is called once, when every address is bound. With `reloads` the policy of the configuration's file
+/// can be put in force anew.
+///
+/// # Errors
+/// When the configuration cannot be used or an address cannot be bound; nothing has been started.
+pub async fn run_reloading(
+    config: Config,
+    reloads: Option<(ReloadHandle, ReloadSource)>,
     witnesses: Vec<Arc<dyn Witness>>,
     ready: impl FnOnce(&Bound),
     shutdown: CancellationToken,
@@ -73,7 +99,11 @@ pub async fn run(
     let transcript = witnesses.iter().any(|witness| witness.wants_transcript());
     let names = config.listeners.iter().map(|listener| (listener.name.clone(), listener.protocol)).collect::<Vec<_>>();
     let upstreams = config.upstreams.iter().map(|upstream| upstream.name.clone()).collect::<Vec<_>>();
+    let (keep, watch) = (config.policy.recordings.clone(), config.policy.watch);
     let plan = plan(config, transcript).map_err(RunError::Refused)?;
+    if let Some(settings) = keep {
+        witnesses.push(Arc::new(keeper(settings)?));
+    }
     let metrics = Arc::new(Metrics::new(&names, &upstreams).map_err(RunError::Metrics)?);
     witnesses.push(Arc::<Metrics>::clone(&metrics));
 
@@ -83,11 +113,9 @@ pub async fn run(
         Ok((listener, socket))
     });
     let bound = bound.collect::<Result<Vec<_>, RunError>>()?;
+    let listeners = bound.iter().map(|(listener, socket)| (listener.name.clone(), local(socket, listener.address)));
     let report = Bound {
-        listeners: bound
-            .iter()
-            .map(|(listener, socket)| (listener.name.clone(), local(socket, listener.address)))
-            .collect(),
+        listeners: listeners.collect(),
         admin: admin.as_ref().zip(plan.admin).map(|(socket, address)| local(socket, address)),
     };
 
@@ -95,12 +123,22 @@ pub async fn run(
     let (sessions, helpers) = (TaskTracker::new(), TaskTracker::new());
     let admin_stop = CancellationToken::new();
     if let Some(socket) = admin {
-        helpers.spawn(admin::serve(socket, Arc::clone(&metrics), Arc::clone(&readiness), admin_stop.clone()));
+        let served = Served {
+            metrics: Arc::clone(&metrics),
+            readiness: Arc::clone(&readiness),
+            reload: reloads.as_ref().map(|(handle, _)| handle.clone()),
+        };
+        helpers.spawn(admin::serve(socket, served, admin_stop.clone()));
+    }
+    if let Some((_, source)) = reloads {
+        let (policy, hooks, metrics) = (plan.policy, plan.hooks.clone(), Arc::clone(&metrics));
+        let in_force = InForce { policy, hooks, metrics, watch };
+        helpers.spawn(reload::serve(source, in_force, shutdown.clone()));
     }
     let witnesses: Witnesses = witnesses.into();
     let ids = Arc::new(AtomicU64::new(1));
     for (listener, socket) in bound {
-        let door = door(listener, &witnesses, &metrics, &ids);
+        let door = door(listener, &plan.hooks, &witnesses, &metrics, &ids);
         helpers.spawn(accept_all(socket, door, sessions.clone(), shutdown.clone()));
     }
     readiness.ready();
@@ -118,13 +156,24 @@ pub async fn run(
     Ok(())
 }
 
-fn door(listener: PlannedListener, witnesses: &Witnesses, metrics: &Arc<Metrics>, ids: &Arc<AtomicU64>) -> Arc<Door> {
+fn keeper(settings: KeepSettings) -> Result<Keeper, RunError> {
+    Keeper::start(&settings).map_err(|source| RunError::Keep { directory: settings.directory, source })
+}
+
+fn door(
+    listener: PlannedListener,
+    hooks: &Hooks,
+    witnesses: &Witnesses,
+    metrics: &Arc<Metrics>,
+    ids: &Arc<AtomicU64>,
+) -> Arc<Door> {
     Arc::new(Door {
         name: listener.name.into(),
         protocol: listener.protocol,
         terms: listener.terms,
         acceptor: listener.acceptor,
         upstream: listener.upstream,
+        hooks: hooks.clone(),
         witnesses: Arc::clone(witnesses),
         metrics: Arc::clone(metrics),
         ids: Arc::clone(ids),

@@ -23,6 +23,7 @@ mod lab;
 mod large;
 mod mail;
 mod mailwarden;
+mod policy;
 mod prometheus;
 mod refusals;
 mod secrets;
