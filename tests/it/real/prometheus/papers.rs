@@ -63,7 +63,8 @@ fn every_panel_has_words_a_unit_and_a_data_source_that_can_be_chosen() {
     for (file, dashboard) in all() {
         assert!(uids.insert(dashboard["uid"].as_str().unwrap().to_owned()), "{file}");
         assert_eq!(dashboard["links"][0]["tags"], dashboard["tags"], "{file}: each leads to the others");
-        let names: Vec<_> = dashboard["templating"]["list"].as_array().unwrap().iter().map(|one| &one["name"]).collect();
+        let names: Vec<_> =
+            dashboard["templating"]["list"].as_array().unwrap().iter().map(|one| &one["name"]).collect();
         assert_eq!(names, ["datasource", "job", "instance", "protocol", "upstream"], "{file}");
         let mut titles = BTreeSet::new();
         for panel in dashboard["panels"].as_array().unwrap().iter().filter(|panel| panel["type"] != "row") {
