@@ -29,6 +29,16 @@ pub(super) fn check(key: &Key, node: Node<'_, '_>, problems: &mut Vec<Problem>) 
         Kind::Effects => conditions::each(key, node, problems, |text, node| {
             conditions::label(Code::Effect, "an effect", &schema::effects(), text, node)
         }),
+        Kind::Texts => conditions::each(key, node, problems, |_, _| None),
+        Kind::Words(words) => conditions::each(key, node, problems, |text, node| word(key, words, text, node)),
+        Kind::WordsOrTable(_) if node.get_ref().is_table() => {}
+        Kind::WordsOrTable(words) => conditions::each(key, node, problems, |text, node| word(key, words, text, node)),
+        Kind::Counts(least, most) => {
+            let alone = std::slice::from_ref(node);
+            for one in node.get_ref().as_array().map_or(alone, |list| list) {
+                problems.extend(count(key, one, least, most));
+            }
+        }
         Kind::Table => {
             if node.get_ref().as_table().is_none() {
                 problems.push(wrong_type(key.name, "a table", "a table stands in braces: `{ key = … }`", node));
@@ -85,6 +95,10 @@ fn text_value(key: &Key, text: &str, node: Node<'_, '_>) -> Option<Problem> {
         }),
         Kind::Reply => conditions::reply(text, node),
         Kind::Text
+        | Kind::Texts
+        | Kind::Words(_)
+        | Kind::WordsOrTable(_)
+        | Kind::Counts(..)
         | Kind::Table
         | Kind::Certificate
         | Kind::Capabilities

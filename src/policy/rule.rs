@@ -172,6 +172,15 @@ impl Rule {
         if matches!(self.action, Action::Allow) { Stance::Lenient } else { Stance::Strict }
     }
 
+    /// The names of the groups it asks about.
+    pub(crate) fn groups(&self) -> impl Iterator<Item = &str> {
+        let named = self.conditions.iter().filter_map(|condition| match condition {
+            Condition::Group(groups) => Some(groups),
+            _ => None,
+        });
+        named.flatten().map(|membership| membership.name().as_ref())
+    }
+
     /// Whether it looks only at what the server answers.
     pub(super) fn is_for_answers(&self) -> bool {
         let changes = matches!(&self.action, Action::Rewrite(edit) if edit.hide || edit.text.is_some());
