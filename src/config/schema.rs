@@ -2,12 +2,16 @@
 //! own types remain the judge; this table is what lets a mistake be explained where it stands,
 //! and several at once. A test holds it against those types.
 
+mod rule;
+
 use std::time::Duration;
+
+pub(super) use rule::{ANSWER, ANSWERS, INCLUDABLE, NO_CONDITIONS};
 
 use crate::wire::{Effect, Operation};
 
 /// A section of the file.
-#[derive(Debug)]
+#[derive(Debug, PartialEq)]
 pub(super) struct Section {
     pub(super) name: &'static str,
     pub(super) repeats: bool,
@@ -18,7 +22,7 @@ impl Section {
     /// The section's header as it is written.
     pub(super) fn header(&self) -> String {
         match self.name {
-            name if name == CERTIFICATE.name => "`certificate = { … }`".to_owned(),
+            name if !SECTIONS.iter().any(|section| section.name == name) => format!("`{name} = {{ … }}`"),
             name if self.repeats => format!("[[{name}]]"),
             name => format!("[{name}]"),
         }
@@ -30,7 +34,7 @@ impl Section {
 }
 
 /// A key of a section.
-#[derive(Debug)]
+#[derive(Debug, PartialEq)]
 pub(super) struct Key {
     pub(super) name: &'static str,
     pub(super) kind: Kind,
@@ -79,10 +83,30 @@ pub(super) enum Kind {
     Effects,
     /// A sentence for the client.
     Reply,
-    /// A text that its own type judges.
+    /// A text that is not empty; its own type may say more.
     Text,
-    /// A table that its own type judges.
-    Table,
+    /// Such a text or a list of them.
+    Texts,
+    /// A word of these or a list of them.
+    Words(&'static [&'static str]),
+    /// A whole number or a list of them; at least, at most.
+    Counts(u64, u64),
+    /// A client network or a list of them.
+    Networks,
+    /// A time of the week or a list of them.
+    Times,
+    /// A flag or keyword, or a list of them.
+    Flags,
+    /// What of a message, or a list of it.
+    Items,
+    /// A search key or a list of them.
+    SearchKeys,
+    /// Kinds of answers, or a table of what is answered.
+    Answer,
+    /// A path or a list of them, each with `*` perhaps.
+    Paths,
+    /// A table with keys of its own.
+    Table(&'static Section),
 }
 
 const fn needed(name: &'static str, kind: Kind, line: &'static str) -> Key {
@@ -166,39 +190,10 @@ pub(super) const SECTIONS: &[Section] = &[
             optional("drain_timeout", Kind::Duration(Duration::ZERO, Duration::from_hours(24))),
         ],
     },
-    Section {
-        name: "policy",
-        repeats: false,
-        keys: &[optional("recordings", Kind::Table), optional("watch", Kind::Switch)],
-    },
-    Section {
-        name: "hook",
-        repeats: true,
-        keys: &[
-            needed("name", Kind::Name, r#"name = "office""#),
-            needed("url", Kind::Text, r#"url = "https://policy.example.com/mail""#),
-            optional("timeout", Kind::Duration(Duration::from_millis(10), Duration::from_mins(1))),
-            optional("cache", Kind::Duration(Duration::ZERO, Duration::from_hours(24))),
-            optional("on_failure", Kind::Word(&["deny", "allow"])),
-            optional("roots", Kind::Path),
-        ],
-    },
-    Section {
-        name: "rule",
-        repeats: true,
-        keys: &[
-            needed("name", Kind::Name, r#"name = "nobody deletes""#),
-            optional("user", Kind::Patterns),
-            optional("command", Kind::Commands),
-            optional("operation", Kind::Operations),
-            optional("effect", Kind::Effects),
-            optional("mailbox", Kind::Patterns),
-            optional("message", Kind::Count(1, u32::MAX as u64)),
-            optional("nth_message", Kind::Count(1, u32::MAX as u64)),
-            needed("action", Kind::Word(&["allow", "deny"]), r#"action = "deny""#),
-            optional("reply", Kind::Reply),
-        ],
-    },
+    rule::POLICY,
+    rule::GROUP,
+    rule::HOOK,
+    rule::RULE,
 ];
 
 /// The keys of a `certificate = { … }` table.
@@ -207,9 +202,6 @@ pub(super) const CERTIFICATE: Section = Section {
     repeats: false,
     keys: &[needed("chain", Kind::Path, r#"chain = "cert.pem""#), needed("key", Kind::Path, r#"key = "key.pem""#)],
 };
-
-/// Keys of a `[[rule]]` that are not conditions.
-pub(super) const NO_CONDITIONS: &[&str] = &["name", "action", "reply"];
 
 pub(super) fn section(name: &str) -> Option<&'static Section> {
     SECTIONS.iter().find(|section| section.name == name)
@@ -256,6 +248,12 @@ mod tests {
         }
         let files = keys_of_the_type::<crate::tls::CertificateFiles>("zzz = 1");
         assert_eq!(sorted(CERTIFICATE.keys.iter().map(|key| key.name)), files);
+        for (before, inner) in
+            [("[policy]", &rule::RECORDINGS), ("[[rule]]", &rule::REWRITE), ("[[rule]]", &rule::THROTTLE)]
+        {
+            let toml = format!("{before}\n{} = {{ zzz = 1 }}", inner.name);
+            assert_eq!(sorted(inner.keys.iter().map(|key| key.name)), keys_of_the_type::<Config>(&toml));
+        }
     }
 
     #[test]

@@ -122,7 +122,7 @@ fn hooks(config: &Config, faults: &mut Vec<Fault>) -> Hooks {
 
 /// The policy of a configuration.
 pub(super) fn policy(config: &Config) -> Policy {
-    Policy::new(config.rules.clone())
+    config.make_policy()
 }
 
 fn authority(settings: &AuthoritySettings, missing: Missing) -> Result<Option<Arc<Authority>>, Fault> {
