@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use super::terminal::{complain, say};
 use super::{EXIT_COULD_NOT, EXIT_NO, Globals};
-use crate::config::{Config, ConfigErrors, Loaded, Paint, Problem};
+use crate::config::{Config, Loaded, Paint, Problem};
 use crate::proxy::{self, ListenerSettings, UpstreamSettings};
 use crate::session::{Limits, Posture, TlsMode};
 use crate::tls::{CertificateSettings, Roots};
@@ -54,11 +54,6 @@ impl Args {
         for problem in &problems {
             out.push_str(&loaded.source.render(problem, globals.paint()));
         }
-        for elsewhere in &loaded.elsewhere {
-            out.push_str(&elsewhere.render(globals.paint()));
-        }
-        let problems: Vec<&Problem> =
-            problems.into_iter().chain(loaded.elsewhere.iter().flat_map(ConfigErrors::problems)).collect();
         for finding in &findings {
             writeln!(out, "error[{}]: {}\n  help: {}", finding.code, finding.sentence, finding.help)?;
         }

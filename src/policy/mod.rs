@@ -34,6 +34,9 @@ pub use group::Group;
 pub use handle::PolicyHandle;
 pub use pace::Pace;
 pub use rule::{Rule, RuleError};
+pub(crate) use rule::{check_network, check_time, network_of};
+pub(crate) use table::{CODES, POP3_CODES};
+pub(crate) use template::places;
 pub use throttle::Per;
 pub use verdict::{Canned, Denial, Outcome, Permit, Question, Throttle, Verdict};
 
