@@ -18,6 +18,8 @@ use crate::wire::Protocol;
 pub(super) struct Plan {
     pub(super) listeners: Vec<PlannedListener>,
     pub(super) admin: Option<SocketAddr>,
+    /// Present where certificates are minted.
+    pub(super) authority: Option<Arc<Authority>>,
 }
 
 /// One listener with all it needs.
@@ -108,7 +110,7 @@ fn build(config: Config, transcript: bool, missing: Missing) -> Result<Plan, Vec
         });
     }
     let admin = config.admin.map(|admin| admin.address);
-    if faults.is_empty() { Ok(Plan { listeners, admin }) } else { Err(faults) }
+    if faults.is_empty() { Ok(Plan { listeners, admin, authority }) } else { Err(faults) }
 }
 
 fn authority(settings: &AuthoritySettings, missing: Missing) -> Result<Option<Arc<Authority>>, Fault> {
