@@ -14,12 +14,14 @@ use tokio_util::task::TaskTracker;
 use super::connection::Door;
 use super::listener::{accept_all, bind};
 use super::observe::LogWitness;
-use super::plan::{PlannedListener, plan};
+use super::plan::{Plan, PlannedListener, plan};
 use super::record::Witnesses;
-use crate::admin::{self, Readiness};
+use crate::admin::{self, Readiness, Shown};
 use crate::config::Config;
 use crate::fault::Fault;
-use crate::metrics::Metrics;
+use crate::heavy::HeavyHitters;
+use crate::metrics::{Certificate, Metrics, Minting};
+use crate::tls::Acceptor;
 use crate::witness::Witness;
 
 /// What a stop allows sessions beyond `limits.drain_timeout` for their farewell: a client that takes
@@ -74,8 +76,14 @@ pub async fn run(
     let names = config.listeners.iter().map(|listener| (listener.name.clone(), listener.protocol)).collect::<Vec<_>>();
     let upstreams = config.upstreams.iter().map(|upstream| upstream.name.clone()).collect::<Vec<_>>();
     let plan = plan(config, transcript).map_err(RunError::Refused)?;
-    let metrics = Arc::new(Metrics::new(&names, &upstreams).map_err(RunError::Metrics)?);
-    witnesses.push(Arc::<Metrics>::clone(&metrics));
+    let metrics = Metrics::new(&names, &upstreams).map_err(RunError::Metrics)?;
+    let metrics = Arc::new(if plan.admin.is_some() { metrics } else { metrics.for_nobody() });
+    let heavy = Arc::new(HeavyHitters::new());
+    if metrics.are_asked_for() {
+        witnesses.push(Arc::<HeavyHitters>::clone(&heavy));
+        witnesses.push(Arc::<Metrics>::clone(&metrics));
+        certificates(&plan, &metrics);
+    }
 
     let admin = plan.admin.map(|address| bind_as("the admin endpoint", address)).transpose()?;
     let bound = plan.listeners.into_iter().map(|listener| {
@@ -95,7 +103,9 @@ pub async fn run(
     let (sessions, helpers) = (TaskTracker::new(), TaskTracker::new());
     let admin_stop = CancellationToken::new();
     if let Some(socket) = admin {
-        helpers.spawn(admin::serve(socket, Arc::clone(&metrics), Arc::clone(&readiness), admin_stop.clone()));
+        let (metrics, readiness) = (Arc::clone(&metrics), Arc::clone(&readiness));
+        let shown = Shown { metrics, heavy, readiness };
+        helpers.spawn(admin::serve(socket, shown, admin_stop.clone()));
     }
     let witnesses: Witnesses = witnesses.into();
     let ids = Arc::new(AtomicU64::new(1));
@@ -116,6 +126,25 @@ pub async fn run(
     helpers.close();
     helpers.wait().await;
     Ok(())
+}
+
+/// Tells the metrics whom to ask for certificates.
+fn certificates(plan: &Plan, metrics: &Metrics) {
+    if let Some(authority) = plan.authority.clone() {
+        let expires = jiff::Timestamp::try_from(authority.not_after()).map(jiff::Timestamp::as_second).ok();
+        metrics.certificate(Certificate::Authority, move || expires);
+        metrics.authority(move || {
+            let (minted, hits) = authority.minting();
+            Minting { minted, hits }
+        });
+    }
+    for listener in &plan.listeners {
+        let expires = listener.acceptor.as_ref().and_then(Acceptor::expires);
+        metrics.certificate(Certificate::Listener(&listener.name), move || expires);
+        if let Some(connector) = listener.upstream.connector.clone() {
+            metrics.certificate(Certificate::Upstream(&listener.upstream.name), move || connector.expires());
+        }
+    }
 }
 
 fn door(listener: PlannedListener, witnesses: &Witnesses, metrics: &Arc<Metrics>, ids: &Arc<AtomicU64>) -> Arc<Door> {
