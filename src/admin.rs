@@ -1,9 +1,11 @@
-//! The admin endpoint: its own listener, loopback by default, read-only.
+//! The admin endpoint: its own listener, loopback by default.
 //!
 //! - `GET /metrics`: all metrics, in the text format of Prometheus or in OpenMetrics, as the scraper prefers
 //! - `GET /api/top`: who does most, as JSON; the answer names people
 //! - `GET /livez`: 200 while the process serves
 //! - `GET /readyz`: 200 when every listener is bound; 503 with reasons before, and while draining
+//! - `POST /reload`: reads the configuration again; 200 when it is in force, 409 when not. Only from this machine, and
+//!   only with the header `mailwarden-request: reload`, which no page in a browser can send unasked
 
 use std::convert::Infallible;
 use std::pin::pin;
@@ -25,6 +27,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::heavy::{By, HeavyHitters, Measure};
 use crate::metrics::{Metrics, OPENMETRICS, Runtime};
+use crate::proxy::ReloadHandle;
 use crate::proxy::listener::{Accepted, Acceptor};
 
 /// Time for a request's head, on a kept connection for the next one's too.
@@ -74,17 +77,18 @@ impl Readiness {
     }
 }
 
-/// What the endpoint shows.
-#[derive(Debug)]
-pub(crate) struct Shown {
+/// What the endpoint shows and does.
+#[derive(Debug, Clone)]
+pub(crate) struct Served {
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) heavy: Arc<HeavyHitters>,
     pub(crate) readiness: Arc<Readiness>,
+    /// `None`: the configuration of this proxy does not change.
+    pub(crate) reload: Option<ReloadHandle>,
 }
 
 /// Serves until `stop`.
-pub(crate) async fn serve(listener: TcpListener, shown: Shown, stop: CancellationToken) {
-    let shown = Arc::new(shown);
+pub(crate) async fn serve(listener: TcpListener, served: Served, stop: CancellationToken) {
     let permits = Arc::new(Semaphore::new(CONNECTIONS));
     let connections = TaskTracker::new();
     let mut acceptor = Acceptor::new(listener);
@@ -95,12 +99,15 @@ pub(crate) async fn serve(listener: TcpListener, shown: Shown, stop: Cancellatio
             accepted = acceptor.accept() => accepted,
         };
         // the last descriptor is spent on an answer: metrics matter most when descriptors are short
-        let (Accepted::Connection(tcp, _) | Accepted::Shed(tcp)) = accepted;
+        let (tcp, local) = match accepted {
+            Accepted::Connection(tcp, client) => (tcp, client.ip().to_canonical().is_loopback()),
+            Accepted::Shed(tcp) => (tcp, false),
+        };
         if let Ok(permit) = Arc::clone(&permits).try_acquire_owned() {
-            let (shown, stop) = (Arc::clone(&shown), stop.clone());
+            let (served, stop) = (served.clone(), stop.clone());
             connections.spawn(async move {
                 let _permit = permit;
-                connection(tcp, &shown, &stop, LIFE).await;
+                connection(tcp, local, &served, &stop, LIFE).await;
             });
         }
     }
@@ -108,19 +115,20 @@ pub(crate) async fn serve(listener: TcpListener, shown: Shown, stop: Cancellatio
     connections.wait().await;
 }
 
-async fn connection(tcp: TcpStream, shown: &Arc<Shown>, stop: &CancellationToken, life: Duration) {
-    let service =
-        service_fn(|request: Request<Incoming>| {
-            let shown = Arc::clone(shown);
-            async move {
-                shown.metrics.runtime(runtime());
-                // it takes milliseconds, which the sessions of a worker are not to wait for
-                let work = tokio::task::spawn_blocking(move || answer(&request, &shown));
-                Ok::<_, Infallible>(work.await.unwrap_or_else(|_| {
-                    respond(StatusCode::INTERNAL_SERVER_ERROR, TEXT, "the answer failed\n".to_owned())
-                }))
-            }
-        });
+async fn connection(tcp: TcpStream, local: bool, served: &Served, stop: &CancellationToken, life: Duration) {
+    let service = service_fn(|request: Request<Incoming>| async move {
+        if request.uri().path() == "/reload" && request.method() == Method::POST {
+            let meant = request.headers().get("mailwarden-request").is_some_and(|word| word == "reload");
+            return Ok::<_, Infallible>(reload(local && meant, served.reload.as_ref()).await);
+        }
+        let served = served.clone();
+        served.metrics.runtime(runtime());
+        // it takes milliseconds, which the sessions of a worker are not to wait for
+        let work = tokio::task::spawn_blocking(move || answer(&request, &served));
+        Ok(work
+            .await
+            .unwrap_or_else(|_| respond(StatusCode::INTERNAL_SERVER_ERROR, TEXT, "the answer failed\n".to_owned())))
+    });
     let mut builder = http1::Builder::new();
     builder.timer(TokioTimer::new()).header_read_timeout(HEADER_TIMEOUT).max_buf_size(16 << 10);
     let mut served = pin!(builder.serve_connection(TokioIo::new(tcp), service));
@@ -136,6 +144,16 @@ async fn connection(tcp: TcpStream, shown: &Arc<Shown>, stop: &CancellationToken
     if let Err(error) = served {
         tracing::debug!(%error, "an admin connection ended badly");
     }
+}
+
+async fn reload(may: bool, handle: Option<&ReloadHandle>) -> Response<Full<Bytes>> {
+    let Some(handle) = handle.filter(|_| may) else {
+        let why = "only from this machine, with the header `mailwarden-request: reload`: see `mailwarden reload`\n";
+        return respond(StatusCode::FORBIDDEN, TEXT, why.to_owned());
+    };
+    let outcome = handle.reload("command").await;
+    let status = if outcome.is_in_force() { StatusCode::OK } else { StatusCode::CONFLICT };
+    respond(status, TEXT, format!("{outcome}\n"))
 }
 
 /// How the runtime does that serves the sessions.
@@ -169,7 +187,7 @@ fn prefers_openmetrics(accept: &str) -> bool {
     openmetrics > 0.0 && openmetrics >= weight("text/plain").max(weight("text/*"))
 }
 
-fn answer<B>(request: &Request<B>, shown: &Shown) -> Response<Full<Bytes>> {
+fn answer<B>(request: &Request<B>, served: &Served) -> Response<Full<Bytes>> {
     let (method, path) = (request.method(), request.uri().path());
     let known = matches!(path, "/metrics" | "/livez" | "/readyz" | "/api/top");
     if known && method != Method::GET && method != Method::HEAD {
@@ -180,15 +198,20 @@ fn answer<B>(request: &Request<B>, shown: &Shown) -> Response<Full<Bytes>> {
     let accept = request.headers().get(ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or_default();
     let openmetrics = prefers_openmetrics(accept);
     match path {
-        "/metrics" if openmetrics => respond(StatusCode::OK, OPENMETRICS, shown.metrics.render_openmetrics()),
-        "/metrics" => match shown.metrics.render() {
+        "/metrics" if openmetrics => respond(StatusCode::OK, OPENMETRICS, served.metrics.render_openmetrics()),
+        "/metrics" => match served.metrics.render() {
             Ok(text) => respond(StatusCode::OK, "text/plain; version=0.0.4; charset=utf-8", text),
             Err(error) => respond(StatusCode::INTERNAL_SERVER_ERROR, TEXT, format!("metrics: {error}\n")),
         },
-        "/api/top" => top(request.uri().query().unwrap_or_default(), &shown.heavy),
+        "/api/top" => top(request.uri().query().unwrap_or_default(), &served.heavy),
+        "/reload" => {
+            let mut response = respond(StatusCode::METHOD_NOT_ALLOWED, TEXT, "only POST\n".to_owned());
+            response.headers_mut().insert(ALLOW, HeaderValue::from_static("POST"));
+            response
+        }
         "/livez" => respond(StatusCode::OK, TEXT, "ok\n".to_owned()),
         "/readyz" => {
-            let missing = shown.readiness.missing();
+            let missing = served.readiness.missing();
             let status = if missing.is_none() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
             let reasons: Vec<_> = missing.into_iter().collect();
             let body = serde_json::json!({ "ready": reasons.is_empty(), "reasons": reasons });
@@ -235,14 +258,14 @@ mod tests {
 
     use super::*;
 
-    fn shown(readiness: &Arc<Readiness>) -> Shown {
+    fn served(readiness: &Arc<Readiness>) -> Served {
         let (metrics, heavy) = (Arc::new(Metrics::new(&[], &[]).unwrap()), Arc::new(HeavyHitters::new()));
-        Shown { metrics, heavy, readiness: Arc::clone(readiness) }
+        Served { metrics, heavy, readiness: Arc::clone(readiness), reload: None }
     }
 
     fn status(method: &Method, path: &str, readiness: &Arc<Readiness>) -> u16 {
         let request = Request::builder().method(method).uri(path).body(()).unwrap();
-        let response = answer(&request, &shown(readiness));
+        let response = answer(&request, &served(readiness));
         assert_eq!(response.headers().get(CACHE_CONTROL).unwrap(), "no-store");
         assert_eq!(response.headers().get(X_CONTENT_TYPE_OPTIONS).unwrap(), "nosniff");
         response.status().as_u16()
@@ -253,7 +276,7 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let mut client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
         let (tcp, _) = listener.accept().await.unwrap();
-        let shown = Arc::new(shown(&Arc::new(Readiness::starting())));
+        let served = served(&Arc::new(Readiness::starting()));
         let asking = async {
             // neither end of the pipe takes any more
             while client.write_all(b"GET /metrics HTTP/1.1\r\nhost: x\r\n\r\n").await.is_ok() {}
@@ -262,7 +285,7 @@ mod tests {
         let stop = CancellationToken::new();
         let late = tokio::time::sleep(Duration::from_secs(10));
         tokio::select! {
-            () = connection(tcp, &shown, &stop, Duration::from_millis(200)) => {}
+            () = connection(tcp, true, &served, &stop, Duration::from_millis(200)) => {}
             () = asking => {}
             () = late => panic!("it is still there"),
         }
@@ -313,6 +336,7 @@ mod tests {
             (Method::DELETE, "/livez", 405),
             (Method::GET, "/", 404),
             (Method::GET, "/metrics/x", 404),
+            (Method::GET, "/reload", 405),
         ] {
             assert_eq!(status(&method, path, &readiness), expected, "{method} {path}");
         }

@@ -11,6 +11,7 @@ mod code;
 mod conditions;
 mod document;
 mod files;
+mod include;
 mod near;
 mod problem;
 mod schema;
@@ -19,15 +20,20 @@ mod values;
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use serde::Deserialize;
 use toml::de::DeTable;
 
+pub(crate) use include::files_of;
+
 pub use code::{Code, Severity};
 pub use problem::{ConfigErrors, Paint, Problem, Source};
 
-use crate::policy::Rule;
+use crate::hook::HookSettings;
+use crate::policy::{Fallback, Group, Rule};
 use crate::proxy::{ListenerSettings, UpstreamSettings};
+use crate::recording::KeepSettings;
 use crate::session::Limits;
 use crate::tls::AuthoritySettings;
 
@@ -53,6 +59,18 @@ pub struct Config {
     /// `[limits]`.
     #[serde(default)]
     pub limits: Limits,
+    /// `[policy]`: where rules lead to, and when they are read again.
+    #[serde(default)]
+    pub policy: PolicySettings,
+    /// `[[hook]]` tables.
+    #[serde(rename = "hook", default)]
+    pub hooks: Vec<HookSettings>,
+    /// `[[group]]` tables.
+    #[serde(rename = "group", default)]
+    pub groups: Vec<GroupSettings>,
+    /// The groups with all their members, those from files too.
+    #[serde(skip)]
+    pub made_groups: Vec<Arc<Group>>,
     /// `[[rule]]` tables, in order.
     #[serde(rename = "rule", default)]
     pub rules: Vec<Rule>,
@@ -75,6 +93,65 @@ pub struct ProcessSettings {
     pub workers: Option<NonZeroUsize>,
 }
 
+/// The `[policy]` section.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PolicySettings {
+    /// What becomes of a command that no rule matches.
+    #[serde(default)]
+    pub default: Fallback,
+    /// Further files of rules and groups, looked at behind those of this file; a pattern stands for all that fit, by name.
+    #[serde(default)]
+    pub include: OneOrMany,
+    /// Where sessions are recorded that a rule wants kept (`record = true`).
+    #[serde(default)]
+    pub recordings: Option<KeepSettings>,
+    /// Whether a change of the file is put in force by itself.
+    #[serde(default)]
+    pub watch: bool,
+}
+
+/// One text, or a list of them.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(untagged)]
+pub enum OneOrMany {
+    /// One.
+    One(String),
+    /// Any number.
+    Many(Vec<String>),
+}
+
+impl Default for OneOrMany {
+    fn default() -> Self {
+        Self::Many(Vec::new())
+    }
+}
+
+impl OneOrMany {
+    /// All of them.
+    #[must_use]
+    pub fn as_slice(&self) -> &[String] {
+        match self {
+            Self::One(one) => std::slice::from_ref(one),
+            Self::Many(many) => many,
+        }
+    }
+}
+
+/// A `[[group]]` of users.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GroupSettings {
+    /// What rules call it.
+    pub name: String,
+    /// Users, or patterns of them.
+    #[serde(default)]
+    pub members: OneOrMany,
+    /// A file with further members, one a line; a line that begins with `#` is a comment.
+    #[serde(default)]
+    pub file: Option<PathBuf>,
+}
+
 /// A configuration that can be used, and what is odd about it.
 #[derive(Debug, Clone)]
 pub struct Loaded {
@@ -85,6 +162,8 @@ pub struct Loaded {
     /// The text, to show warnings with.
     pub source: Source,
     folder: PathBuf,
+    /// What is odd about included files, file by file.
+    pub elsewhere: Vec<ConfigErrors>,
 }
 
 impl Config {
@@ -104,26 +183,23 @@ impl Loaded {
     pub fn read(path: &Path) -> Result<Self, ConfigErrors> {
         let name = path.display().to_string();
         let octets = files::read(path).map_err(|problem| refuse(&name, "", vec![problem]))?;
-        let text = match String::from_utf8(octets) {
-            Ok(text) => text,
-            Err(error) => {
-                let good = error.utf8_error().valid_up_to();
-                let lossy = String::from_utf8_lossy(error.as_bytes());
-                let problem = Problem::new(Code::NotUtf8, good..good + 1, "the file is not UTF-8")
-                    .label("this is where it stops being text")
-                    .help("save the file as UTF-8");
-                return Err(refuse(&name, &lossy, vec![problem]));
-            }
-        };
-        let mut loaded = Self::parse(&name, &text)?;
+        let text = text_of(&name, octets)?;
+        let mut loaded = Self::parsed(&name, &text)?;
         let folder = path.parent().unwrap_or(Path::new(""));
         loaded.config.resolve(folder);
         folder.clone_into(&mut loaded.folder);
+        include::read(&mut loaded, folder)?;
         Ok(loaded)
     }
 
     /// Like [`Config::parse`], with the warnings.
     pub fn parse(name: &str, text: &str) -> Result<Self, ConfigErrors> {
+        let mut loaded = Self::parsed(name, text)?;
+        include::read(&mut loaded, Path::new(""))?;
+        Ok(loaded)
+    }
+
+    fn parsed(name: &str, text: &str) -> Result<Self, ConfigErrors> {
         // some editors put a byte order mark in front; TOML has no use for it
         let text = text.strip_prefix('\u{FEFF}').unwrap_or(text);
         let (root, errors) = DeTable::parse_recoverable(text);
@@ -137,13 +213,9 @@ impl Loaded {
             problems.retain(|problem| problem.is_error() || problem.code != Code::Unused);
             return Err(refuse(name, text, problems));
         }
-        let config = toml::from_str(text).map_err(|error| {
-            let span = error.span().unwrap_or(0..0);
-            let problem = Problem::new(Code::Refused, span, error.message());
-            refuse(name, text, vec![problem.help("see the description of this section in docs/configuration.md")])
-        })?;
+        let config = toml::from_str(text).map_err(|error| refused(name, text, &error))?;
         let source = Source { name: name.into(), text: text.into() };
-        Ok(Self { config, warnings: problems, source, folder: PathBuf::new() })
+        Ok(Self { config, warnings: problems, source, folder: PathBuf::new(), elsewhere: Vec::new() })
     }
 
     /// What is wrong with the files the configuration names; looks at the disk.
@@ -162,7 +234,18 @@ impl Config {
         if let Some(authority) = &mut self.authority {
             whole(&mut authority.directory);
         }
+        if let Some(recordings) = &mut self.policy.recordings {
+            whole(&mut recordings.directory);
+        }
+        for hook in &mut self.hooks {
+            if let Roots::File(file) = &mut hook.roots {
+                whole(file);
+            }
+        }
         for listener in &mut self.listeners {
+            if let Some(clients) = &mut listener.clients {
+                whole(clients);
+            }
             let pairs = match &mut listener.certificate {
                 Some(CertificateSettings::Files(pair)) => std::slice::from_mut(pair),
                 Some(CertificateSettings::List(pairs)) => pairs.as_mut_slice(),
@@ -179,6 +262,24 @@ impl Config {
             }
         }
     }
+}
+
+fn text_of(name: &str, octets: Vec<u8>) -> Result<String, ConfigErrors> {
+    String::from_utf8(octets).map_err(|error| {
+        let good = error.utf8_error().valid_up_to();
+        let lossy = String::from_utf8_lossy(error.as_bytes());
+        let problem = Problem::new(Code::NotUtf8, good..good + 1, "the file is not UTF-8")
+            .label("this is where it stops being text")
+            .help("save the file as UTF-8");
+        refuse(name, &lossy, vec![problem])
+    })
+}
+
+/// What a section's own type says.
+fn refused(name: &str, text: &str, error: &toml::de::Error) -> ConfigErrors {
+    let span = error.span().unwrap_or(0..0);
+    let problem = Problem::new(Code::Refused, span, error.message());
+    refuse(name, text, vec![problem.help("see the description of this section in docs/configuration.md")])
 }
 
 fn refuse(name: &str, text: &str, problems: Vec<Problem>) -> ConfigErrors {

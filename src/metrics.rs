@@ -2,7 +2,8 @@
 //!
 //! Every family is declared in [`families`]. Label values are words of closed sets or names of the
 //! configuration; nothing a peer sends becomes one. Every series exists from the start, so that a zero
-//! can be told from an absence, and so that no session ever waits for a series to be made.
+//! can be told from an absence, and so that no session waits for a series to be made; but those of rules
+//! begin with their first decision, for rules come and go while the proxy runs (`rules` bounds their number).
 
 mod codes;
 mod commanded;
@@ -12,6 +13,7 @@ mod families;
 mod histogram;
 mod labels;
 mod openmetrics;
+mod rules;
 mod sources;
 mod told;
 
@@ -26,6 +28,7 @@ use self::commanded::{ABORTED, End, Kind, OfProtocol, Tally};
 use self::families::Families;
 use self::labels::Names;
 pub(crate) use self::openmetrics::CONTENT_TYPE as OPENMETRICS;
+use self::rules::RuleNames;
 use self::sources::Sources;
 pub(crate) use self::sources::{Certificate, Minting};
 pub(crate) use self::told::{Runtime, Sampler};
@@ -49,6 +52,7 @@ pub struct Metrics {
     polls: Cache<u64, i64>,
     hasher: std::hash::RandomState,
     sources: Sources,
+    rules: RuleNames,
     asked_for: bool,
 }
 
@@ -75,8 +79,18 @@ impl Metrics {
         families.build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
         let (imap, pop3) = (OfProtocol::new(&families, Protocol::Imap), OfProtocol::new(&families, Protocol::Pop3));
         let idle = narrow(commands::position(Protocol::Imap, "IDLE"));
-        let (open, polls, hasher) = (PerSession::new(), Cache::new(POLLERS), std::hash::RandomState::new());
-        Ok(Self { families, imap, pop3, idle, open, polls, hasher, sources: Sources::default(), asked_for: true })
+        Ok(Self {
+            families,
+            imap,
+            pop3,
+            idle,
+            open: PerSession::new(),
+            polls: Cache::new(POLLERS),
+            hasher: std::hash::RandomState::new(),
+            sources: Sources::default(),
+            rules: RuleNames::default(),
+            asked_for: true,
+        })
     }
 
     /// Nobody can ask for these metrics, so nothing is measured for them that costs time.

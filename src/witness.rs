@@ -48,6 +48,9 @@ pub struct TlsFacts {
     /// The server name the client asked for, or that was verified.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub server_name: Option<String>,
+    /// The subject of the client's certificate (RFC 4514), if it had to show one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subject: Option<Box<str>>,
     /// Whether an earlier session was resumed.
     pub resumed: bool,
 }

@@ -10,6 +10,8 @@ mod ca;
 mod check;
 mod demo;
 mod logging;
+mod policy;
+mod reload;
 mod run;
 mod show;
 mod tap;
@@ -84,7 +86,9 @@ enum Command {
     Tap(tap::Args),
     Show(show::Args),
     Run(run::Args),
+    Reload(reload::Args),
     Check(check::Args),
+    Policy(policy::Args),
     Ca(ca::Args),
 }
 
@@ -94,14 +98,18 @@ impl Cli {
         let globals = &self.globals;
         globals.start_logging(match &self.command {
             Command::Demo(_) | Command::Tap(_) | Command::Show(_) => Quietness::Conversation,
-            Command::Run(_) | Command::Check(_) | Command::Ca(_) => Quietness::Service,
+            Command::Run(_) | Command::Reload(_) | Command::Check(_) | Command::Policy(_) | Command::Ca(_) => {
+                Quietness::Service
+            }
         });
         match self.command {
             Command::Demo(args) => on_workers(None, Box::pin(args.run(globals.layout()))),
             Command::Tap(args) => on_workers(None, Box::pin(args.run(globals.layout()))),
             Command::Show(args) => args.run(globals.layout()),
             Command::Run(args) => args.run(globals),
+            Command::Reload(args) => on_workers(None, Box::pin(args.run(globals))),
             Command::Check(args) => args.run(globals),
+            Command::Policy(args) => args.run(globals),
             Command::Ca(args) => args.run(),
         }
     }

@@ -1,5 +1,6 @@
 //! `mailwarden run`: the service.
 
+use std::convert::Infallible;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -9,10 +10,11 @@ use tokio_util::sync::CancellationToken;
 use super::terminal::complain;
 use super::{EXIT_COULD_NOT, EXIT_NO, Globals, LogFormat, on_workers};
 use crate::config::{Config, ConfigErrors, Loaded, Problem, Source};
-use crate::proxy::{self, Bound, RunError};
+use crate::proxy::{self, Bound, ReloadHandle, ReloadSource, RunError};
 
 const AFTER_HELP: &str = "\
 Ctrl-C or SIGTERM lets sessions finish and stops; a second one stops at once.
+SIGHUP puts changed rules in force: see mailwarden reload.
 
 Examples:
   mailwarden run --config /etc/mailwarden/mailwarden.toml
@@ -30,6 +32,7 @@ pub(super) struct Args {
 
 impl Args {
     pub(super) fn run(self, globals: &Globals) -> anyhow::Result<ExitCode> {
+        let reloads = ReloadHandle::new(&self.config);
         let loaded = match Loaded::read(&self.config) {
             Ok(loaded) => loaded,
             Err(errors) => return Ok(refuse(&errors, globals)),
@@ -37,17 +40,25 @@ impl Args {
         for warning in &loaded.warnings {
             warn(&loaded.source, warning);
         }
-        on_workers(loaded.config.process.workers, Box::pin(Self::serve(loaded.config)))
+        for elsewhere in &loaded.elsewhere {
+            for warning in elsewhere.problems() {
+                warn(elsewhere.source_text(), warning);
+            }
+        }
+        on_workers(loaded.config.process.workers, Box::pin(Self::serve(loaded.config, reloads)))
     }
 
     /// Serves until it is asked to stop.
-    async fn serve(config: Config) -> anyhow::Result<ExitCode> {
+    async fn serve(config: Config, reloads: (ReloadHandle, ReloadSource)) -> anyhow::Result<ExitCode> {
         let mut stops = Stops::new()?;
         let shutdown = CancellationToken::new();
-        let service = proxy::run(config, Vec::new(), announce, shutdown.clone());
+        let handle = reloads.0.clone();
+        let service = proxy::run_reloading(config, Some(reloads), Vec::new(), announce, shutdown.clone());
         let mut service = std::pin::pin!(service);
+        let mut reloading = std::pin::pin!(reload_at_sighup(handle)?);
         tokio::select! {
             outcome = &mut service => return finish(outcome),
+            never = &mut reloading => match never {},
             name = stops.next() => {
                 tracing::info!(signal = name, "stopping: sessions may finish what they are doing; once more stops at once");
             }
@@ -61,6 +72,19 @@ impl Args {
             }
         }
     }
+}
+
+/// SIGHUP has the configuration read again; what comes of it is told by the log.
+fn reload_at_sighup(handle: ReloadHandle) -> std::io::Result<impl Future<Output = Infallible>> {
+    let mut hangups = signal(SignalKind::hangup())?;
+    Ok(async move {
+        loop {
+            if hangups.recv().await.is_none() {
+                std::future::pending::<()>().await;
+            }
+            handle.reload("signal").await;
+        }
+    })
 }
 
 fn finish(outcome: Result<(), RunError>) -> anyhow::Result<ExitCode> {

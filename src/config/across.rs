@@ -21,7 +21,7 @@ use crate::session::Limits;
 /// themselves are passed over: they have their own problem.
 pub(super) fn check(root: &DeTable<'_>) -> Vec<Problem> {
     let mut problems = Vec::new();
-    for section in ["listener", "upstream", "rule"] {
+    for section in ["listener", "upstream", "rule", "group", "hook"] {
         duplicate_names(root, section, &mut problems);
     }
     addresses(root, &mut problems);
@@ -39,6 +39,16 @@ pub(super) fn check(root: &DeTable<'_>) -> Vec<Problem> {
     }
     authority(root, &mut problems);
     limits(root, &mut problems);
+    rules(root, &mut problems);
+    problems
+}
+
+/// The same for the rules and groups of an included file.
+pub(super) fn check_rules(root: &DeTable<'_>) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    for section in ["rule", "group"] {
+        duplicate_names(root, section, &mut problems);
+    }
     rules(root, &mut problems);
     problems
 }

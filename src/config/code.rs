@@ -103,6 +103,8 @@ codes! {
     AllowedAndHidden = "MW-1310" Error,
     /// A name that no proxy can pass on is allowed.
     NeverAllowed = "MW-1311" Error,
+    /// A rule names a group that does not exist.
+    UnknownGroup = "MW-1312" Error,
     /// Not a pattern.
     Pattern = "MW-1401" Error,
     /// Not a command.

@@ -90,7 +90,7 @@ pub(super) fn reply(text: &str, node: Node<'_, '_>) -> Option<Problem> {
     let example = if usable { kept.as_str() } else { "Not allowed by policy" };
     Some(
         Problem::new(Code::Reply, node.span(), "this reply cannot be sent")
-            .label(error.to_string())
+            .label(error)
             .help(format!("write for example `\"{example}\"`")),
     )
 }

@@ -35,6 +35,7 @@ pub(super) fn check(text: &str, folder: &Path) -> Vec<Problem> {
     let root = root.get_ref();
     let mut problems = Vec::new();
     for (_, table) in tables(root, "listener") {
+        problems.extend(value(table, "clients").and_then(|node| missing("clients", node, folder)));
         let Some(certificate) = value(table, "certificate") else { continue };
         let alone = [certificate.clone()];
         let pairs = certificate.get_ref().as_array().map_or(alone.as_slice(), |list| list);
@@ -45,7 +46,7 @@ pub(super) fn check(text: &str, folder: &Path) -> Vec<Problem> {
             }
         }
     }
-    for (_, table) in tables(root, "upstream") {
+    for (_, table) in tables(root, "upstream").into_iter().chain(tables(root, "hook")) {
         let roots = value(table, "roots").filter(|node| node.get_ref().as_str() != Some("system"));
         problems.extend(roots.and_then(|node| missing("roots", node, folder)));
     }

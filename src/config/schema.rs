@@ -79,6 +79,18 @@ pub(super) enum Kind {
     Effects,
     /// A sentence for the client.
     Reply,
+    /// Some of some words: one, or a list.
+    Words(&'static [&'static str]),
+    /// A text or a list of texts that their own type judges.
+    Texts,
+    /// A whole number or a list of them; at least, at most.
+    Counts(u64, u64),
+    /// Words, or a table that its own type judges.
+    WordsOrTable(&'static [&'static str]),
+    /// A text that its own type judges.
+    Text,
+    /// A table that its own type judges.
+    Table,
 }
 
 const fn needed(name: &'static str, kind: Kind, line: &'static str) -> Key {
@@ -117,6 +129,7 @@ pub(super) const SECTIONS: &[Section] = &[
             optional("posture", Kind::Word(&["enforce", "observe"])),
             needed("upstream", Kind::Upstream, r#"upstream = "provider""#),
             optional("certificate", Kind::Certificate),
+            optional("clients", Kind::Path),
             optional("hide", Kind::Capabilities),
             optional("allow", Kind::Capabilities),
             optional("compress", Kind::Switch),
@@ -162,19 +175,79 @@ pub(super) const SECTIONS: &[Section] = &[
         ],
     },
     Section {
+        name: "policy",
+        repeats: false,
+        keys: &[
+            optional("default", Kind::Word(&["allow", "deny"])),
+            optional("include", Kind::Texts),
+            optional("recordings", Kind::Table),
+            optional("watch", Kind::Switch),
+        ],
+    },
+    Section {
+        name: "hook",
+        repeats: true,
+        keys: &[
+            needed("name", Kind::Name, r#"name = "office""#),
+            needed("url", Kind::Text, r#"url = "https://policy.example.com/mail""#),
+            optional("timeout", Kind::Duration(Duration::from_millis(10), Duration::from_mins(1))),
+            optional("cache", Kind::Duration(Duration::ZERO, Duration::from_hours(24))),
+            optional("on_failure", Kind::Word(&["deny", "allow"])),
+            optional("roots", Kind::Path),
+        ],
+    },
+    Section {
         name: "rule",
         repeats: true,
         keys: &[
             needed("name", Kind::Name, r#"name = "nobody deletes""#),
+            optional("mode", Kind::Word(&["enforce", "observe"])),
+            optional("listener", Kind::Texts),
+            optional("protocol", Kind::Words(&["imap", "pop3"])),
+            optional("client", Kind::Texts),
+            optional("tls", Kind::Words(&["1.2", "1.3", "none"])),
+            optional("server_name", Kind::Patterns),
+            optional("certificate", Kind::Patterns),
+            optional("time", Kind::Texts),
             optional("user", Kind::Patterns),
+            optional("domain", Kind::Patterns),
+            optional("group", Kind::Texts),
             optional("command", Kind::Commands),
             optional("operation", Kind::Operations),
             optional("effect", Kind::Effects),
             optional("mailbox", Kind::Patterns),
-            optional("message", Kind::Count(1, u32::MAX as u64)),
-            optional("nth_message", Kind::Count(1, u32::MAX as u64)),
-            needed("action", Kind::Word(&["allow", "deny"]), r#"action = "deny""#),
+            optional("flag", Kind::Texts),
+            optional("item", Kind::Texts),
+            optional("larger_than", Kind::Size(0, 1 << 40)),
+            optional("search_key", Kind::Texts),
+            optional("messages_over", Kind::Count(0, u32::MAX as u64)),
+            optional("message", Kind::Counts(1, u32::MAX as u64)),
+            optional("nth_message", Kind::Counts(1, u32::MAX as u64)),
+            optional("status", Kind::Texts),
+            optional("code_is", Kind::Patterns),
+            optional("capability", Kind::Patterns),
+            optional("data", Kind::Texts),
+            needed("action", Kind::Word(ACTIONS), r#"action = "deny""#),
+            optional("answer", Kind::WordsOrTable(&["greeting", "completion", "data", "capability"])),
+            optional("rewrite", Kind::Table),
+            optional("throttle", Kind::Table),
+            optional("hook", Kind::Text),
             optional("reply", Kind::Reply),
+            optional("code", Kind::Text),
+            optional("pop3_code", Kind::Text),
+            optional("log", Kind::Word(&["debug", "info", "warn", "error"])),
+            optional("tags", Kind::Texts),
+            optional("alert", Kind::Switch),
+            optional("record", Kind::Switch),
+        ],
+    },
+    Section {
+        name: "group",
+        repeats: true,
+        keys: &[
+            needed("name", Kind::Name, r#"name = "contractors""#),
+            optional("members", Kind::Patterns),
+            optional("file", Kind::Path),
         ],
     },
 ];
@@ -187,7 +260,23 @@ pub(super) const CERTIFICATE: Section = Section {
 };
 
 /// Keys of a `[[rule]]` that are not conditions.
-pub(super) const NO_CONDITIONS: &[&str] = &["name", "action", "reply"];
+pub(super) const NO_CONDITIONS: &[&str] = &[
+    "name",
+    "mode",
+    "action",
+    "rewrite",
+    "throttle",
+    "hook",
+    "reply",
+    "code",
+    "pop3_code",
+    "log",
+    "tags",
+    "alert",
+    "record",
+];
+
+const ACTIONS: &[&str] = &["allow", "deny", "rewrite", "answer", "throttle", "disconnect", "ask"];
 
 pub(super) fn section(name: &str) -> Option<&'static Section> {
     SECTIONS.iter().find(|section| section.name == name)

@@ -29,6 +29,21 @@ pub(super) fn check(key: &Key, node: Node<'_, '_>, problems: &mut Vec<Problem>) 
         Kind::Effects => conditions::each(key, node, problems, |text, node| {
             conditions::label(Code::Effect, "an effect", &schema::effects(), text, node)
         }),
+        Kind::Texts => conditions::each(key, node, problems, |_, _| None),
+        Kind::Words(words) => conditions::each(key, node, problems, |text, node| word(key, words, text, node)),
+        Kind::WordsOrTable(_) if node.get_ref().is_table() => {}
+        Kind::WordsOrTable(words) => conditions::each(key, node, problems, |text, node| word(key, words, text, node)),
+        Kind::Counts(least, most) => {
+            let alone = std::slice::from_ref(node);
+            for one in node.get_ref().as_array().map_or(alone, |list| list) {
+                problems.extend(count(key, one, least, most));
+            }
+        }
+        Kind::Table => {
+            if node.get_ref().as_table().is_none() {
+                problems.push(wrong_type(key.name, "a table", "a table stands in braces: `{ key = … }`", node));
+            }
+        }
         Kind::Size(least, most) => problems.extend(size(key, node, least, most)),
         Kind::Count(least, most) => problems.extend(count(key, node, least, most)),
         Kind::Switch => problems.extend(switch(key, node)),
@@ -41,6 +56,7 @@ pub(super) fn check(key: &Key, node: Node<'_, '_>, problems: &mut Vec<Problem>) 
         | Kind::ServerName
         | Kind::Path
         | Kind::Pin
+        | Kind::Text
         | Kind::Reply => match node.get_ref().as_str() {
             Some(text) => problems.extend(text_value(key, text, node)),
             None => problems.push(wrong_type(key.name, "a text", "a text stands in quotes", node)),
@@ -78,7 +94,13 @@ fn text_value(key: &Key, text: &str, node: Node<'_, '_>) -> Option<Problem> {
             )
         }),
         Kind::Reply => conditions::reply(text, node),
-        Kind::Certificate
+        Kind::Text
+        | Kind::Texts
+        | Kind::Words(_)
+        | Kind::WordsOrTable(_)
+        | Kind::Counts(..)
+        | Kind::Table
+        | Kind::Certificate
         | Kind::Capabilities
         | Kind::Patterns
         | Kind::Commands

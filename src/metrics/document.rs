@@ -19,7 +19,8 @@ written with a point (`le=\"1.0\"`). Without `[admin]` nobody can ask, and sessi
 Names follow Prometheus: base units (seconds, bytes), `_total` for counters. Label values come from the closed sets below or
 from names in the configuration, never from a peer: an unknown command is `other`. Every series is there from the start with a
 zero, expiries excepted, which are absent until they are known. A session never waits for a scrape: what it counts is an atomic
-addition, and a scrape runs on a thread of its own.
+addition, and a scrape runs on a thread of its own. (The first decision of a rule makes its series, and that waits while the
+rules' series are read.)
 
 Users, mailboxes and client addresses are never labels. Who does most is kept apart, in a fixed number of places: see
 [Heavy hitters](#heavy-hitters).
@@ -77,7 +78,8 @@ fn budget() -> String {
     format!(
         "There are at most **{none} series, {listener} more per listener and {upstream} more per upstream**, whatever \
          peers do ({PROCESS_SERIES} are of the process). A test sends 10,000 invented commands, users, mailboxes, \
-         mechanisms and response codes and counts again.\n\n"
+         mechanisms and response codes and counts again. Rules have one series more for each action and mode with \
+         which they decided.\n\n"
     )
 }
 

@@ -212,8 +212,17 @@ families! {
     altered_bytes: Counter IntCounterVec, "altered_bytes_total",
         "Bytes that went out otherwise than they came in: bytes sent are bytes received, less those removed, and those \
          added.", [PROTOCOL, TO, ALTERATION, CHANGE];
-    decisions: Counter IntCounterVec, "policy_decisions_total", "Commands refused or changed by policy.",
-        [PROTOCOL, ACTION, MODE];
+    decisions: Counter IntCounterVec, "policy_decisions_total",
+        "What rules decided, or would have. A series begins with the rule's first decision.", [RULE, ACTION, MODE];
+    alerts: Counter IntCounterVec, "policy_alerts_total", "Decisions of rules with alert = true.", [PROTOCOL];
+    hook_answers: Counter IntCounterVec, "hook_answers_total", "Questions to hooks, by what came of them.", [HOOKED];
+    hook_duration: Histogram Timings, "hook_duration_seconds", "How long hooks take to answer, or to fail.",
+        [HOOKED], HANDSHAKE_SECONDS;
+    reloads: Counter IntCounterVec, "reloads_total", "Reloads of the configuration, by result.", [RELOAD];
+    reload: Gauge IntGauge, "config_last_reload_successful",
+        "Whether the configuration that was last looked at is in force.", [];
+    reloaded_at: Gauge IntGauge, "config_last_reload_success_timestamp_seconds",
+        "When the configuration in force was read, in seconds since 1970.", [];
     workers: Gauge IntGauge, "runtime_workers", "Threads that sessions run on.", [];
     tasks: Gauge IntGauge, "runtime_tasks_alive", "Tasks that have begun and not ended.", [];
     queued: Gauge IntGauge, "runtime_queue_depth", "Tasks that wait for a worker in the queue they share.", [];

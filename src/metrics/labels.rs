@@ -67,6 +67,8 @@ pub(super) const RESUMED: Dimension = listed(&["resumed"], |_| column(&["false",
 pub(super) const LOGIN: Dimension = listed(&["result"], |_| column(&["accepted", "refused"]));
 pub(super) const REJECTION: Dimension = listed(&["reason"], |_| column(REJECTIONS));
 pub(super) const LIMIT: Dimension = listed(&["limit"], |_| column(LIMITS));
+pub(super) const HOOKED: Dimension = listed(&["result"], |_| column(HOOK_RESULTS));
+pub(super) const RELOAD: Dimension = listed(&["result"], |_| column(RELOADS));
 pub(super) const OUTCOME: Dimension = listed(&["result"], |_| column(OUTCOMES));
 pub(super) const CLASS: Dimension = listed(&["class"], |_| column(codes::CLASSES));
 pub(super) const MECHANISM: Dimension = listed(&["mechanism"], |_| column(MECHANISMS));
@@ -99,6 +101,12 @@ pub(super) const UPSTREAM: Dimension = Dimension {
     configured: Some("the upstreams' names"),
     rows: |names| names.upstreams.iter().map(|name| vec![name.clone()]).collect(),
 };
+/// Rules come and go with reloads, so their series are not made beforehand.
+pub(super) const RULE: Dimension = Dimension {
+    labels: &["rule"],
+    configured: Some("the names of the first 4,096 rules that decided anything; `other` for the rest"),
+    rows: |_| Vec::new(),
+};
 pub(super) const CERTIFICATE: Dimension = Dimension {
     labels: &["usage", "name"],
     configured: Some("`listener` and `upstream` with their names, and `authority` with `authority`"),
@@ -126,6 +134,10 @@ const LIMITS: &[&str] = &[
     "client_handshake_time",
     "upstream_handshake_time",
 ];
+/// What comes of a question to a hook.
+pub(super) const HOOK_RESULTS: &[&str] = &["allowed", "denied", "failed", "cached"];
+/// What comes of a reload.
+pub(super) const RELOADS: &[&str] = &["applied", "unchanged", "refused", "restart_needed"];
 /// How a command ended.
 pub(super) const OUTCOMES: &[&str] = &["ok", "no", "bad", "aborted", "denied", "error"];
 /// SASL mechanisms and login commands with a label of their own; the last is the rest.

@@ -130,6 +130,31 @@ impl Metrics {
         self.families.compressed.with_label_values(&[side.as_label(), flow, form])
     }
 
+    /// A hook was asked; `result` is one of [`labels::HOOK_RESULTS`].
+    pub(crate) fn hook_asked(&self, result: &'static str, took: Duration) {
+        debug_assert!(labels::HOOK_RESULTS.contains(&result));
+        self.families.hook_answers.with_label_values(&[result]).inc();
+        if let Some(duration) = self.families.hook_duration.with(&[result]) {
+            duration.took(took);
+        }
+    }
+
+    /// The configuration was looked at again; `result` is one of [`labels::RELOADS`], and what is in force now was
+    /// read at `in_force` (seconds since 1970).
+    pub(crate) fn reloaded(&self, result: &'static str, in_force: Option<i64>) {
+        debug_assert!(labels::RELOADS.contains(&result));
+        self.families.reloads.with_label_values(&[result]).inc();
+        self.in_force(in_force);
+    }
+
+    /// What is in force was read at this time; `None`: what was last looked at is not in force.
+    pub(crate) fn in_force(&self, since: Option<i64>) {
+        self.families.reload.set(i64::from(since.is_some()));
+        if let Some(since) = since {
+            self.families.reloaded_at.set(since);
+        }
+    }
+
     /// A session's task panicked.
     pub(crate) fn panicked(&self) {
         self.families.panics.inc();
@@ -183,8 +208,12 @@ impl Metrics {
                 }
             }
             Observation::Decided { decision, .. } => {
-                let labels = [protocol, decision.action.as_label(), decision.mode.as_label()];
+                let rule = self.rules.label(&decision.rule);
+                let labels = [&*rule, decision.action.as_label(), decision.mode.as_label()];
                 families.decisions.with_label_values(&labels).inc();
+                if decision.alert {
+                    families.alerts.with_label_values(&[protocol]).inc();
+                }
             }
             Observation::Closed { reason, .. } => {
                 families.closed.with_label_values(&[protocol, &info.listener, reason.as_label()]).inc();

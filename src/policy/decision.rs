@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::facts::Facts;
 use crate::label::labelled;
 use crate::wire::{Effect, Operation};
 
@@ -44,6 +45,31 @@ pub struct Decision {
     /// The rest of this session is to be kept as a recording.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub record: bool,
+}
+
+impl Decision {
+    /// What `rule` said about these facts, told in the usual way.
+    pub(super) fn of(rule: &Arc<str>, action: ActionKind, mode: Mode, facts: &Facts<'_>) -> Self {
+        let mailboxes = match facts.selected {
+            Some(selected) if facts.mailboxes.is_empty() => vec![selected.to_owned()],
+            _ => facts.mailboxes.to_vec(),
+        };
+        Self {
+            rule: Arc::clone(rule),
+            action,
+            mode,
+            user: facts.session.user.map(Arc::from),
+            command: facts.command.into(),
+            operation: facts.operation,
+            effect: facts.effect,
+            mailboxes,
+            message: facts.message.or(facts.nth_message),
+            level: Level::default(),
+            tags: Vec::new(),
+            alert: false,
+            record: false,
+        }
+    }
 }
 
 labelled! {

@@ -29,3 +29,16 @@ pub struct Edit {
     /// The human-readable text of a greeting or completion, or of the fields of an ID answer, is this.
     pub text: Option<Arc<str>>,
 }
+
+impl Edit {
+    /// Whether it changes what a client says.
+    pub(super) fn changes_commands(&self) -> bool {
+        let Self { examine, peek, without_flags, without_items, mailbox, arguments, rule: _, hide: _, text: _ } = self;
+        *examine
+            || *peek
+            || !without_flags.is_empty()
+            || !without_items.is_empty()
+            || mailbox.is_some()
+            || arguments.is_some()
+    }
+}

@@ -4,7 +4,7 @@ use core::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::wire::{Effect, Operation, Protocol};
+use crate::wire::{Effect, Item, Operation, Protocol};
 
 /// What is known of a connection when it is accepted, and stays so. Made once for each session.
 #[derive(Debug, Clone)]
@@ -109,34 +109,6 @@ pub struct Arguments<'a> {
     /// Octets of the message, where they are known before any of them flows: of an upload from its
     /// announcement, of a download from an RFC822.SIZE or LIST of this session.
     pub size: Option<u64>,
-}
-
-/// One thing of a message that FETCH asks for, or RETR and TOP do.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Item {
-    /// In upper case, without `.PEEK` and without the octet range: `BODY[HEADER.FIELDS]`, `RFC822`, `FLAGS`; POP3:
-    /// `RETR`, `TOP`.
-    pub name: String,
-    /// How much that is.
-    pub kind: ItemKind,
-    /// It asks for a range of the octets (RFC 9051 §6.4.5).
-    pub partial: bool,
-    /// It leaves the `\Seen` flag alone (`.PEEK`, and every item that never sets it).
-    pub peek: bool,
-}
-
-crate::label::labelled! {
-    /// What an item is.
-    ItemKind {
-        /// Flags, sizes, dates, numbers: nothing that the sender wrote.
-        Data = "data",
-        /// Header fields, envelope, structure.
-        Headers = "headers",
-        /// One MIME part or the text.
-        Part = "part",
-        /// All of the message.
-        Whole = "whole",
-    }
 }
 
 /// What is known of an answer before any of its octets goes to the client.

@@ -2,74 +2,230 @@
 //!
 //! Every command passes [`Policy::judge`] before any of its octets goes up; sending up takes a
 //! [`Permit`], which only this module can make, so that no path can forget to ask. Rules are
-//! looked at in the order of the configuration, the first match wins, the default is to allow.
+//! looked at in the order of the configuration, the first match wins, and where none matches the default
+//! decides, which is to allow unless the configuration says otherwise.
 
+mod condition;
 mod decision;
 mod edit;
+mod explain;
 mod facts;
+mod group;
+mod handle;
+mod index;
+mod network;
 mod pace;
+mod pattern;
+mod question;
 mod rule;
+mod table;
+mod template;
+mod throttle;
 mod verdict;
+mod window;
 
 use std::sync::Arc;
 
-use arc_swap::ArcSwap;
-
 pub use decision::{ActionKind, Decision, Level, Mode};
 pub use edit::Edit;
-pub use facts::{Answer, AnswerKind, Arguments, ClientTls, Connection, Facts, Item, ItemKind, SessionFacts};
+pub use explain::{Explanation, Held, Looked};
+pub use facts::{Answer, AnswerKind, Arguments, ClientTls, Connection, Facts, SessionFacts};
+pub use group::Group;
+pub use handle::PolicyHandle;
 pub use pace::Pace;
-pub use rule::{Action, Rule, RuleError};
+pub use rule::{Rule, RuleError};
+pub use throttle::Per;
 pub use verdict::{Canned, Denial, Outcome, Permit, Question, Throttle, Verdict};
 
-/// An ordered list of rules.
-#[derive(Debug, Default)]
-pub struct Policy {
-    rules: Vec<Rule>,
+pub use crate::wire::{Item, ItemKind};
+
+use crate::label::labelled;
+use crate::wire::{Effect, Operation, Protocol};
+use condition::{Condition, Membership};
+use index::Index;
+use rule::Action;
+
+labelled! {
+    /// What becomes of a command that no rule matches.
+    Fallback {
+        /// It passes.
+        Allow = "allow",
+        /// It is refused, unless it is what every session needs: to connect and log in, CAPABILITY, NOOP, LOGOUT and
+        /// their like.
+        Deny = "deny",
+    }
 }
 
+#[expect(clippy::derivable_impls, reason = "the macro that makes the set marks no default")]
+impl Default for Fallback {
+    fn default() -> Self {
+        Self::Allow
+    }
+}
+
+/// An ordered list of rules, ready to judge.
+#[derive(Debug)]
+pub struct Policy {
+    rules: Vec<Rule>,
+    fallback: Fallback,
+    index: Index,
+    /// Numbers of the rules that answers can concern.
+    of_answers: Vec<usize>,
+    looks_at_answers: bool,
+    looks_at_mailboxes: bool,
+    /// Absent in the live proxy.
+    watch: Option<Arc<dyn Watch>>,
+}
+
+/// Told of each judgement: what tries a policy out learns so which rules a session asked, and about what.
+pub trait Watch: std::fmt::Debug + Send + Sync {
+    /// A command or an answer was judged.
+    fn judged(&self, policy: &Policy, facts: &Facts<'_>, verdict: &Verdict);
+}
+
+impl Default for Policy {
+    fn default() -> Self {
+        Self::new(Vec::new())
+    }
+}
+
+/// What a denial by the default is called in decisions.
+pub const FALLBACK: &str = "default";
+
 impl Policy {
-    /// A policy of these rules.
+    /// A policy of these rules, which name no group; what none matches passes.
     #[must_use]
     pub fn new(rules: Vec<Rule>) -> Self {
-        Self { rules }
+        Self::build(rules, &[], Fallback::Allow)
     }
 
-    /// Judges one command. First match wins; with no match it is allowed.
+    /// A policy of these rules. A group that rules name and that is not given has no members.
+    #[must_use]
+    pub fn build(mut rules: Vec<Rule>, groups: &[Arc<Group>], fallback: Fallback) -> Self {
+        for membership in rules.iter_mut().flat_map(|rule| &mut rule.conditions).filter_map(memberships).flatten() {
+            if let Some(group) = groups.iter().find(|group| group.name() == membership.name()) {
+                *membership = Membership::Of(Arc::clone(group));
+            }
+        }
+        let index = Index::new(&rules);
+        let looks_at_answers = rules.iter().any(Rule::is_for_answers);
+        let looks_at_mailboxes = rules.iter().any(Rule::guards_mailboxes);
+        let concerned = |(_, rule): &(usize, &Rule)| AnswerKind::ALL.iter().any(|kind| rule.concerns(*kind, true));
+        let of_answers = if looks_at_answers || looks_at_mailboxes {
+            rules.iter().enumerate().filter(concerned).map(|(at, _)| at).collect()
+        } else {
+            Vec::new()
+        };
+        Self { rules, fallback, index, of_answers, looks_at_answers, looks_at_mailboxes, watch: None }
+    }
+
+    /// The same policy, of whose judgements `watch` is told.
+    #[must_use]
+    pub fn watched(self, watch: Arc<dyn Watch>) -> Self {
+        Self { watch: Some(watch), ..self }
+    }
+
+    /// Judges one command. First match wins; with no match the default decides.
     #[must_use]
     pub fn judge(&self, facts: &Facts<'_>) -> Verdict {
-        match self.rules.iter().find(|rule| rule.matches(facts)) {
-            Some(rule) if rule.action == Action::Deny => {
-                let decisions = vec![rule.decision(facts)];
-                Verdict { outcome: Outcome::Deny(rule.denial()), decisions }
-            }
-            Some(_) | None => Verdict { outcome: Outcome::Allow(Permit(())), decisions: Vec::new() },
+        self.tell(facts, self.decide(facts))
+    }
+
+    fn tell(&self, facts: &Facts<'_>, verdict: Verdict) -> Verdict {
+        if let Some(watch) = &self.watch {
+            watch.judged(self, facts, &verdict);
         }
+        verdict
+    }
+
+    fn decide(&self, facts: &Facts<'_>) -> Verdict {
+        let candidates = self.index.of(facts.session.connection.protocol, facts.command, facts.operation, facts.effect);
+        let rules = candidates.iter().filter_map(|number| self.rules.get(*number as usize));
+        self.first_match(rules, facts).unwrap_or_else(|decisions| self.fall_back(facts, decisions))
+    }
+
+    /// Judges one answer of the server before the client sees it: whether, and how, it is changed. What is denied is
+    /// not shown.
+    #[must_use]
+    pub fn judge_answer(&self, facts: &Facts<'_>) -> Verdict {
+        let Some(answer) = &facts.answer else { return allowed(Vec::new()) };
+        let names_mailboxes = answer.kind == AnswerKind::Data && !facts.mailboxes.is_empty();
+        let concerned = |rule: &&Rule| rule.concerns(answer.kind, names_mailboxes);
+        let rules = self.of_answers.iter().filter_map(|at| self.rules.get(*at)).filter(concerned);
+        self.tell(facts, self.first_match(rules, facts).unwrap_or_else(allowed))
+    }
+
+    /// What the first of these rules that matches says; if none does, those that only would have said something.
+    fn first_match<'a>(
+        &self,
+        rules: impl Iterator<Item = &'a Rule>,
+        facts: &Facts<'_>,
+    ) -> Result<Verdict, Vec<Decision>> {
+        let mut decisions = Vec::new();
+        for rule in rules.filter(|rule| rule.matches(facts)) {
+            if rule.is_told() {
+                decisions.push(rule.decision(facts));
+            }
+            if rule.mode == Mode::Enforce {
+                return Ok(Verdict { outcome: rule.outcome(facts), decisions });
+            }
+        }
+        Err(decisions)
+    }
+
+    fn fall_back(&self, facts: &Facts<'_>, mut decisions: Vec<Decision>) -> Verdict {
+        if self.fallback == Fallback::Allow || is_for_everybody(facts.operation) {
+            return allowed(decisions);
+        }
+        let rule: Arc<str> = FALLBACK.into();
+        decisions.push(Decision::of(&rule, ActionKind::Deny, Mode::Enforce, facts));
+        let (code, pop3_code, reply) = ("NOPERM".into(), "SYS/PERM".into(), "Not allowed by policy".into());
+        Verdict { outcome: Outcome::Deny(Denial { rule, code, pop3_code, reply }), decisions }
     }
 
     /// A permit for any command, whatever its facts, if there is no rule that could say otherwise, report or count
     /// anything about it; none if each command must be judged by itself. What [`judge`](Self::judge) says must agree.
     #[must_use]
     pub fn permits_all(&self) -> Option<Permit> {
-        self.rules.is_empty().then_some(Permit(()))
+        (self.rules.is_empty() && self.fallback == Fallback::Allow && self.watch.is_none()).then_some(Permit(()))
     }
 
-    /// Judges one answer of the server before the client sees it: whether, and how, it is changed.
+    /// A permit for a command of this name and kind, whatever else its facts are, if no rule could say otherwise, report
+    /// or count anything about it. What [`judge`](Self::judge) says agrees. `command` is in upper case, without `UID`.
     #[must_use]
-    pub fn judge_answer(&self, _facts: &Facts<'_>) -> Verdict {
-        Verdict { outcome: Outcome::Allow(Permit(())), decisions: Vec::new() }
+    pub fn permits(&self, protocol: Protocol, command: &str, operation: Operation, effect: Effect) -> Option<Permit> {
+        let unruled = self.watch.is_none() && self.index.of(protocol, command, operation, effect).is_empty();
+        let passes = self.fallback == Fallback::Allow || is_for_everybody(operation);
+        (unruled && passes).then_some(Permit(()))
     }
 
     /// Whether any rule can concern an answer; if not, none needs to be judged.
     #[must_use]
     pub fn looks_at_answers(&self) -> bool {
-        false
+        self.looks_at_answers
     }
 
-    /// Whether any rule names mailboxes; if not, data that names some needs not to be judged.
+    /// Whether any rule that denies or hides names mailboxes; if not, data that names some needs not to be judged.
     #[must_use]
     pub fn looks_at_mailboxes(&self) -> bool {
-        self.rules.iter().any(Rule::names_mailboxes)
+        self.looks_at_mailboxes
+    }
+
+    /// Its rules, in order.
+    #[must_use]
+    pub fn rules(&self) -> &[Rule] {
+        &self.rules
+    }
+
+    /// Throttles of rules that stand in `other` too, and say the same, go on with what they counted.
+    pub fn inherit(&mut self, other: &Self) {
+        for rule in &mut self.rules {
+            let Action::Throttle(throttler) = &mut rule.action else { continue };
+            let old = other.rules.iter().find(|old| old.name == rule.name);
+            if let Some(Action::Throttle(old)) = old.map(|old| &old.action) {
+                throttler.inherit(old);
+            }
+        }
     }
 
     /// A permit for the proxy's own traffic and for posture observe, where a verdict is only reported.
@@ -85,39 +241,18 @@ impl Policy {
     }
 }
 
-/// The policy in force, shared by all sessions and replaced as a whole.
-#[derive(Debug, Clone)]
-pub struct PolicyHandle(Arc<ArcSwap<Policy>>);
+fn allowed(decisions: Vec<Decision>) -> Verdict {
+    Verdict { outcome: Outcome::Allow(Permit(())), decisions }
+}
 
-impl PolicyHandle {
-    /// Puts `policy` in force.
-    #[must_use]
-    pub fn new(policy: Policy) -> Self {
-        Self(Arc::new(ArcSwap::from_pointee(policy)))
-    }
+/// What a session needs before anything can be asked of it.
+fn is_for_everybody(operation: Operation) -> bool {
+    use Operation::{Authenticate, Capability, Connect, Logout, Noop};
+    matches!(operation, Connect | Authenticate | Capability | Noop | Logout)
+}
 
-    /// Judges by the policy in force at this moment.
-    #[must_use]
-    pub fn judge(&self, facts: &Facts<'_>) -> Verdict {
-        self.0.load().judge(facts)
-    }
-
-    /// [`Policy::permits_all`] of the policy in force at this moment.
-    #[must_use]
-    pub fn permits_all(&self) -> Option<Permit> {
-        self.0.load().permits_all()
-    }
-
-    /// The policy in force at this moment.
-    #[must_use]
-    pub fn current(&self) -> Arc<Policy> {
-        self.0.load_full()
-    }
-
-    /// Replaces the policy; live sessions use it from their next command.
-    pub fn replace(&self, policy: Policy) {
-        self.0.store(Arc::new(policy));
-    }
+fn memberships(condition: &mut Condition) -> Option<&mut Vec<Membership>> {
+    if let Condition::Group(groups) = condition { Some(groups) } else { None }
 }
 
 #[cfg(test)]

@@ -30,6 +30,12 @@ impl Pace {
         Self { rate, burst, level: Mutex::new(Level { fill: i128::from(burst) * PARTS, at: now }) }
     }
 
+    /// How much may pass in one go, so that no peer sees nothing for long: what an eighth of a second gives.
+    #[must_use]
+    pub fn portion(&self) -> usize {
+        usize::try_from(self.rate / 8).unwrap_or(usize::MAX).clamp(512, 64 << 10)
+    }
+
     /// Takes `units` that have passed, or are about to; says how long to wait until the bucket is not in debt.
     pub fn take(&self, units: u64, now: Instant) -> Duration {
         let mut level = self.level.lock().unwrap_or_else(PoisonError::into_inner);

@@ -2,11 +2,18 @@
 
 use std::sync::Arc;
 
-use globset::{GlobBuilder, GlobMatcher};
 use serde::Deserialize;
 
-use super::{ActionKind, Decision, Denial, Facts, Level, Mode};
-use crate::wire::{Effect, Operation};
+use super::condition::{Condition, Stance};
+use super::decision::{ActionKind, Decision, Level, Mode};
+use super::edit::Edit;
+use super::facts::{AnswerKind, Facts};
+use super::pattern::{Names, Pattern};
+use super::question;
+use super::table::Table;
+use super::template::Template;
+use super::throttle::Throttler;
+use super::verdict::{Canned, Denial, Outcome, Permit};
 
 /// A `[[rule]]` table. Every condition that is given must hold; one that is not given always holds.
 #[derive(Debug, Clone, Deserialize)]
@@ -14,24 +21,41 @@ use crate::wire::{Effect, Operation};
 pub struct Rule {
     pub(super) name: Arc<str>,
     pub(super) action: Action,
-    pub(super) reply: Arc<str>,
-    user: Vec<GlobMatcher>,
-    command: Vec<String>,
-    operation: Vec<Operation>,
-    effect: Vec<Effect>,
-    mailbox: Vec<GlobMatcher>,
-    message: Option<u32>,
-    nth_message: Option<u32>,
+    pub(super) mode: Mode,
+    pub(super) conditions: Vec<Condition>,
+    refusal: Refusal,
+    note: Note,
 }
 
-/// What a rule does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Action {
-    /// The command goes up.
+/// What a rule does, and what it needs for it.
+#[derive(Debug, Clone)]
+pub(super) enum Action {
     Allow,
-    /// The command is refused with the rule's reply.
     Deny,
+    Disconnect,
+    Rewrite(Arc<Edit>),
+    /// The lines before the completion.
+    Answer(Arc<[Arc<str>]>),
+    Throttle(Throttler),
+    /// The hook's name.
+    Ask(Arc<str>),
+}
+
+/// What a client is told.
+#[derive(Debug, Clone)]
+pub(super) struct Refusal {
+    pub(super) reply: Template,
+    pub(super) code: Arc<str>,
+    pub(super) pop3_code: Arc<str>,
+}
+
+/// How a decision is told to those who watch.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Note {
+    pub(super) level: Option<Level>,
+    pub(super) tags: Vec<Arc<str>>,
+    pub(super) alert: bool,
+    pub(super) record: bool,
 }
 
 /// Why a rule cannot be used.
@@ -40,218 +64,215 @@ pub enum RuleError {
     /// The operator's pattern is not a glob.
     #[error("`{0}` is not a pattern: {1}")]
     Pattern(String, #[source] globset::Error),
+    /// Not a network of clients.
+    #[error("`{0}` is not a network: {1}")]
+    Network(String, &'static str),
+    /// Not a time of the week.
+    #[error("`{0}` is not a time: {1}")]
+    Time(String, String),
     /// The reply would break the protocol.
-    #[error("a reply is one line of at most 200 printable ASCII characters")]
-    Reply,
+    #[error("{0}")]
+    Reply(String),
+    /// Not a response code that refuses something.
+    #[error("`{0}` is not a response code of a refusal")]
+    Code(String),
     /// A rule without a name cannot be reported.
     #[error("a rule needs a name of 1 to 64 characters")]
     Name,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Table {
-    name: String,
-    action: Action,
-    #[serde(default)]
-    reply: Option<String>,
-    #[serde(default)]
-    user: OneOrMany<String>,
-    #[serde(default)]
-    command: OneOrMany<String>,
-    #[serde(default)]
-    operation: OneOrMany<Operation>,
-    #[serde(default)]
-    effect: OneOrMany<Effect>,
-    #[serde(default)]
-    mailbox: OneOrMany<String>,
-    #[serde(default)]
-    message: Option<u32>,
-    #[serde(default)]
-    nth_message: Option<u32>,
-}
-
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum OneOrMany<T> {
-    One(T),
-    Many(Vec<T>),
-}
-
-impl<T> Default for OneOrMany<T> {
-    fn default() -> Self {
-        Self::Many(Vec::new())
-    }
-}
-
-impl<T> From<OneOrMany<T>> for Vec<T> {
-    fn from(value: OneOrMany<T>) -> Self {
-        match value {
-            OneOrMany::One(one) => vec![one],
-            OneOrMany::Many(many) => many,
-        }
-    }
-}
-
-impl TryFrom<Table> for Rule {
-    type Error = RuleError;
-
-    fn try_from(table: Table) -> Result<Self, RuleError> {
-        if table.name.is_empty() || table.name.chars().count() > 64 {
-            return Err(RuleError::Name);
-        }
-        let reply = table.reply.unwrap_or_else(|| "Not allowed by policy".to_owned());
-        Self::check_reply(&reply)?;
-        Ok(Self {
-            name: table.name.into(),
-            action: table.action,
-            reply: reply.into(),
-            user: globs(table.user.into(), true)?,
-            command: Vec::from(table.command).iter().map(|name| name.to_ascii_uppercase()).collect(),
-            operation: table.operation.into(),
-            effect: table.effect.into(),
-            mailbox: globs(table.mailbox.into(), false)?,
-            message: table.message,
-            nth_message: table.nth_message,
-        })
-    }
-}
-
-fn globs(patterns: Vec<String>, fold_case: bool) -> Result<Vec<GlobMatcher>, RuleError> {
-    let compile =
-        |pattern: String| glob(&pattern, fold_case).map_err(|error| RuleError::Pattern(pattern.clone(), error));
-    patterns.into_iter().map(compile).collect()
-}
-
-fn glob(pattern: &str, fold_case: bool) -> Result<GlobMatcher, globset::Error> {
-    // INBOX is the one name that is compared without regard to case (RFC 9051 §5.1)
-    let folded = if pattern.eq_ignore_ascii_case("INBOX") { "INBOX" } else { pattern };
-    let glob = GlobBuilder::new(folded).case_insensitive(fold_case).literal_separator(!fold_case).build()?;
-    Ok(glob.compile_matcher())
+    /// The action needs a key.
+    #[error("`{0}` is missing, which this action needs")]
+    Missing(&'static str),
+    /// The action has no use for a key.
+    #[error("`{0}` does not go with `action = \"{1}\"`")]
+    Surplus(&'static str, &'static str),
+    /// A table that says nothing.
+    #[error("`{0}` says nothing")]
+    Empty(&'static str),
+    /// Nothing at all would pass.
+    #[error("a rate of nothing is a refusal: write `action = \"deny\"`")]
+    Zero,
+    /// A text that is to be sent is not one.
+    #[error("a line is printable, and does not end in a literal")]
+    Line,
+    /// What an answer is asked cannot be done to a command, or the reverse.
+    #[error("{0}")]
+    Misfit(&'static str),
 }
 
 impl Rule {
+    pub(super) fn new(
+        name: Arc<str>,
+        action: Action,
+        mode: Mode,
+        refusal: Refusal,
+        note: Note,
+        conditions: Vec<Condition>,
+    ) -> Result<Self, RuleError> {
+        let rule = Self { name, action, mode, conditions, refusal, note };
+        rule.misfit().map_or(Ok(rule), |why| Err(RuleError::Misfit(why)))
+    }
+
+    /// Its name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The name of the hook it asks.
+    #[must_use]
+    pub fn hook(&self) -> Option<&str> {
+        if let Action::Ask(hook) = &self.action { Some(hook) } else { None }
+    }
+
     /// Whether `pattern` can be a condition; the error says what is wrong with it.
     pub(crate) fn check_pattern(pattern: &str) -> Result<(), String> {
-        glob(pattern, false).map(|_| ()).map_err(|error| error.kind().to_string())
+        Pattern::new(pattern, Names::Mailboxes).map(|_| ()).map_err(|error| error.kind().to_string())
     }
 
-    /// Whether `reply` can be sent to a client without breaking the protocol.
-    pub(crate) fn check_reply(reply: &str) -> Result<(), RuleError> {
-        let printable = |c: char| c.is_ascii_graphic() || c == ' ';
-        let good = (1..=200).contains(&reply.len()) && reply.chars().all(printable) && !reply.starts_with('[');
-        if good { Ok(()) } else { Err(RuleError::Reply) }
+    /// Whether `reply` can be sent to a client without breaking the protocol; the error says what is wrong.
+    pub(crate) fn check_reply(reply: &str) -> Result<(), String> {
+        Template::new(reply).map(|_| ())
     }
 
-    pub(super) fn names_mailboxes(&self) -> bool {
-        !self.mailbox.is_empty()
-    }
-
-    pub(super) fn denial(&self) -> Denial {
-        Denial {
-            rule: Arc::clone(&self.name),
-            code: "NOPERM".into(),
-            pop3_code: "SYS/PERM".into(),
-            reply: Arc::clone(&self.reply),
+    /// Why its parts do not go together, if they do not.
+    fn misfit(&self) -> Option<&'static str> {
+        let of_answers = self.conditions.iter().any(Condition::is_of_answers);
+        let has = |which: fn(&Condition) -> bool| self.conditions.iter().any(which);
+        match &self.action {
+            Action::Throttle(_) | Action::Answer(_) | Action::Ask(_) | Action::Disconnect if of_answers => {
+                Some("what a server answers can be allowed, denied or rewritten")
+            }
+            Action::Rewrite(edit) => {
+                let answers = edit.hide || edit.text.is_some();
+                let commands = edit.changes_commands();
+                let shown =
+                    has(|one| matches!(one, Condition::Capability(_) | Condition::Data(_) | Condition::Mailbox(_)))
+                        || has(
+                            |one| matches!(one, Condition::Answer(kinds) if kinds.iter().all(|kind| hideable(*kind))),
+                        );
+                match () {
+                    () if answers && commands => Some("a rule rewrites commands or answers, not both"),
+                    () if of_answers && commands => {
+                        Some("an answer has no such part; `hide` and `text` change answers")
+                    }
+                    () if edit.hide && !shown => {
+                        Some("only data and capabilities can be hidden: add `capability`, `data` or `mailbox`")
+                    }
+                    () if edit.text.is_some() && !of_answers => {
+                        Some("only answers have a text: add `answer`, `status`, `code_is` or `data`")
+                    }
+                    () => None,
+                }
+            }
+            _ => None,
         }
     }
 
-    pub(super) fn decision(&self, facts: &Facts<'_>) -> Decision {
-        let mailboxes = match facts.selected {
-            Some(selected) if facts.mailboxes.is_empty() => vec![selected.to_owned()],
-            _ => facts.mailboxes.to_vec(),
+    pub(super) fn stance(&self) -> Stance {
+        if matches!(self.action, Action::Allow) { Stance::Lenient } else { Stance::Strict }
+    }
+
+    /// The names of the groups it asks about.
+    pub(crate) fn groups(&self) -> impl Iterator<Item = &str> {
+        let named = self.conditions.iter().filter_map(|condition| match condition {
+            Condition::Group(groups) => Some(groups),
+            _ => None,
+        });
+        named.flatten().map(|membership| membership.name().as_ref())
+    }
+
+    /// Whether it looks only at what the server answers.
+    pub(super) fn is_for_answers(&self) -> bool {
+        let changes = matches!(&self.action, Action::Rewrite(edit) if edit.hide || edit.text.is_some());
+        changes || self.conditions.iter().any(Condition::is_of_answers)
+    }
+
+    /// Whether data that names a mailbox must be held against it.
+    pub(super) fn guards_mailboxes(&self) -> bool {
+        let hides = match &self.action {
+            Action::Deny | Action::Disconnect => true,
+            Action::Rewrite(edit) => edit.hide,
+            _ => false,
         };
-        Decision {
-            rule: Arc::clone(&self.name),
-            action: match self.action {
-                Action::Allow => ActionKind::Allow,
-                Action::Deny => ActionKind::Deny,
-            },
-            mode: Mode::Enforce,
-            user: facts.session.user.map(Arc::from),
-            command: facts.command.into(),
-            operation: facts.operation,
-            effect: facts.effect,
-            mailboxes,
-            message: facts.message.or(facts.nth_message),
-            level: Level::default(),
-            tags: Vec::new(),
-            alert: false,
-            record: false,
+        hides && self.names_mailboxes()
+    }
+
+    fn names_mailboxes(&self) -> bool {
+        self.conditions.iter().any(|condition| matches!(condition, Condition::Mailbox(_)))
+    }
+
+    /// Whether it is looked at when an answer is judged: it asks about answers, or data names a mailbox and the rule
+    /// would let a command read it, or not.
+    pub(super) fn concerns(&self, kind: AnswerKind, names_mailboxes: bool) -> bool {
+        match &self.action {
+            Action::Rewrite(edit) if edit.hide && !hideable(kind) => false,
+            _ if self.is_for_answers() => true,
+            Action::Allow => names_mailboxes,
+            Action::Deny | Action::Disconnect => names_mailboxes && self.names_mailboxes(),
+            Action::Rewrite(_) | Action::Answer(_) | Action::Throttle(_) | Action::Ask(_) => false,
+        }
+    }
+
+    pub(super) fn kind(&self) -> ActionKind {
+        match self.action {
+            Action::Allow => ActionKind::Allow,
+            Action::Deny => ActionKind::Deny,
+            Action::Disconnect => ActionKind::Disconnect,
+            Action::Rewrite(_) => ActionKind::Rewrite,
+            Action::Answer(_) => ActionKind::Answer,
+            Action::Throttle(_) => ActionKind::Throttle,
+            Action::Ask(_) => ActionKind::Ask,
         }
     }
 
     pub(super) fn matches(&self, facts: &Facts<'_>) -> bool {
-        let user = |user: &str| self.user.iter().any(|glob| glob.is_match(user));
-        let mailbox = |name: &str| self.matches_mailbox(name);
-        let nameless = facts.session.user.is_none() && facts.session.logged_in && self.action == Action::Deny;
-        (self.user.is_empty() || facts.session.user.is_some_and(user) || nameless)
-            && (self.command.is_empty() || self.command.iter().any(|name| name == facts.command))
-            && (self.operation.is_empty() || self.operation.contains(&facts.operation))
-            && (self.effect.is_empty() || self.effect.contains(&facts.effect))
-            && (self.mailbox.is_empty()
-                || facts.mailboxes.iter().any(|name| mailbox(name))
-                || facts.selected.is_some_and(mailbox))
-            && (self.message.is_none() || self.message == facts.message)
-            && (self.nth_message.is_none() || self.nth_message == facts.nth_message)
+        let stance = self.stance();
+        self.conditions.iter().all(|condition| condition.holds(facts, stance))
     }
 
-    /// Servers differ in whether `Secret/` and `/Secret` are other mailboxes than `Secret`: whoever is
-    /// refused it is refused these too, and whoever is allowed it is not thereby allowed them.
-    fn matches_mailbox(&self, name: &str) -> bool {
-        let matches = |name: &str| self.mailbox.iter().any(|glob| glob.is_match(name));
-        match (without_empty_levels(name), self.action) {
-            (None, _) => matches(name),
-            (Some(plain), Action::Deny) => matches(name) || matches(&plain),
-            (Some(plain), Action::Allow) => matches(name) && matches(&plain),
+    /// Whether a match is told of: one that only lets pass is not, unless it says so.
+    pub(super) fn is_told(&self) -> bool {
+        let Note { level, tags, alert, record } = &self.note;
+        !matches!(self.action, Action::Allow) || level.is_some() || *alert || *record || !tags.is_empty()
+    }
+
+    pub(super) fn outcome(&self, facts: &Facts<'_>) -> Outcome {
+        match &self.action {
+            Action::Allow => Outcome::Allow(Permit(())),
+            Action::Deny => Outcome::Deny(self.denial(facts)),
+            Action::Disconnect => Outcome::Disconnect(self.denial(facts)),
+            Action::Rewrite(edit) => Outcome::Edit(Permit(()), Arc::clone(edit)),
+            Action::Answer(lines) => Outcome::Answer(Canned {
+                rule: Arc::clone(&self.name),
+                lines: Arc::clone(lines),
+                reply: self.refusal.reply.fill(&self.name, facts),
+            }),
+            Action::Throttle(throttler) => Outcome::Throttle(Permit(()), throttler.verdict(&self.name, facts)),
+            Action::Ask(hook) => Outcome::Ask(question::ask(&self.name, hook, facts, self.denial(facts))),
+        }
+    }
+
+    fn denial(&self, facts: &Facts<'_>) -> Denial {
+        Denial {
+            rule: Arc::clone(&self.name),
+            code: Arc::clone(&self.refusal.code),
+            pop3_code: Arc::clone(&self.refusal.pop3_code),
+            reply: self.refusal.reply.fill(&self.name, facts),
+        }
+    }
+
+    pub(super) fn decision(&self, facts: &Facts<'_>) -> Decision {
+        Decision {
+            level: self.note.level.unwrap_or_default(),
+            tags: self.note.tags.clone(),
+            alert: self.note.alert,
+            record: self.note.record,
+            ..Decision::of(&self.name, self.kind(), self.mode, facts)
         }
     }
 }
 
-/// The name without the levels of hierarchy that have no name, if it has such: Cyrus takes `Secret/`,
-/// `/Secret` and `a//b` for `Secret` and `a/b`. Either of the separators that servers use may be meant.
-fn without_empty_levels(name: &str) -> Option<String> {
-    let is_separator = |letter: char| letter == '/' || letter == '.';
-    let mut plain = String::with_capacity(name.len());
-    for letter in name.trim_matches(is_separator).chars() {
-        if !(is_separator(letter) && plain.ends_with(letter)) {
-            plain.push(letter);
-        }
-    }
-    (plain.len() != name.len() && !plain.is_empty()).then_some(plain)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::{Rule, without_empty_levels};
-
-    #[test]
-    fn finds_the_name_behind_levels_without_one() {
-        let rows = [
-            ("Secret/", Some("Secret")),
-            ("/Secret", Some("Secret")),
-            ("a//b", Some("a/b")),
-            ("a..b./", Some("a.b")),
-            ("a/b", None),
-            ("Secret", None),
-            ("", None),
-            ("/", None),
-        ];
-        for (name, plain) in rows {
-            assert_eq!(without_empty_levels(name).as_deref(), plain, "{name:?}");
-        }
-    }
-
-    #[test]
-    fn a_denied_mailbox_is_denied_with_empty_levels_and_an_allowed_one_not_allowed_by_them() {
-        let rule = |action: &str| -> Rule {
-            toml::from_str(&format!("name = \"r\"\naction = \"{action}\"\nmailbox = \"Secret\"")).expect("a rule")
-        };
-        let rows =
-            [("Secret", true, true), ("Secret/", true, false), ("//Secret", true, false), ("Secrets", false, false)];
-        for (name, denied, allowed) in rows {
-            assert_eq!(rule("deny").matches_mailbox(name), denied, "{name:?}");
-            assert_eq!(rule("allow").matches_mailbox(name), allowed, "{name:?}");
-        }
-    }
+/// What can be left out of what the client is shown.
+fn hideable(kind: AnswerKind) -> bool {
+    matches!(kind, AnswerKind::Data | AnswerKind::Capability)
 }

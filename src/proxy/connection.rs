@@ -12,10 +12,11 @@ use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
 
 use super::record::{Record, Witnesses};
-use super::relay::{Layers, Peer, Relay, now};
+use super::relay::{Asked, Layers, Peer, Relay, now};
 use super::stream::{Stream, for_rules};
 use super::upstream::{Upstream, prepare};
 use crate::fault::Fault;
+use crate::hook::Hooks;
 use crate::metrics::Metrics;
 use crate::policy::{ClientTls, Connection};
 use crate::session::{CloseReason, Inboxes, Outbox, Session, Setup, Terms, TlsMode, imap::Imap, pop3::Pop3};
@@ -32,6 +33,7 @@ pub(super) struct Door {
     /// Absent where TLS towards clients is `none`.
     pub(super) acceptor: Option<Acceptor>,
     pub(super) upstream: Arc<Upstream>,
+    pub(super) hooks: Hooks,
     pub(super) witnesses: Witnesses,
     pub(super) metrics: Arc<Metrics>,
     /// Numbers the sessions of the whole process.
@@ -213,6 +215,7 @@ impl Secured {
             record,
             layers: Layers { accept: config, connect: door.upstream.connector.clone(), protocol: door.protocol },
             limits: door.terms.limits.clone(),
+            asked: Asked::new(door.hooks.clone(), Arc::clone(&door.metrics)),
             drain_by: None,
         };
         if let Some(undialled) = refused {

@@ -8,11 +8,13 @@ mod observe;
 mod plan;
 mod record;
 mod relay;
+mod reload;
 mod server;
 mod settings;
 mod stream;
 mod upstream;
 
 pub use plan::check;
-pub use server::{Bound, RunError, run};
+pub use reload::{Change, Outcome as ReloadOutcome, ReloadHandle, ReloadSource};
+pub use server::{Bound, RunError, run, run_reloading};
 pub use settings::{ListenerSettings, UpstreamAddress, UpstreamAddressError, UpstreamSettings};

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::fault::Fault;
 use crate::per_session::PerSession;
-use crate::policy::Decision;
+use crate::policy::{Decision, Level};
 use crate::session::{Answered, CommandId, Event, Observation};
 use crate::wire::ShortText;
 use crate::witness::{SessionInfo, Witness};
@@ -53,9 +53,7 @@ impl Summary {
                 }
             }
             Observation::Decided { id, decision } => {
-                let Decision { rule, action, mode, user, .. } = decision.as_ref();
-                let (action, mode, user) = (action.as_label(), mode.as_label(), user.as_deref());
-                tracing::info!(session, command_id = id.0, %rule, action, mode, user, "policy decision");
+                decided(info, *id, decision);
             }
             Observation::Violated(violation) => {
                 tracing::warn!(
@@ -113,6 +111,41 @@ impl Summary {
                 );
             }
         }
+    }
+}
+
+/// One line for each decision, with the level that its rule gives it. A decision that is only observed would have
+/// been taken.
+fn decided(info: &SessionInfo, id: CommandId, decision: &Decision) {
+    macro_rules! line {
+        ($level:ident) => {
+            tracing::$level!(
+                session = info.id,
+                listener = %info.listener,
+                client = %info.client,
+                command_id = id.0,
+                rule = %decision.rule,
+                action = decision.action.as_label(),
+                mode = decision.mode.as_label(),
+                user = decision.user.as_deref(),
+                command = %decision.command,
+                operation = decision.operation.as_label(),
+                effect = decision.effect.as_label(),
+                mailboxes = ?decision.mailboxes,
+                message = decision.message,
+                tags = (!decision.tags.is_empty()).then(|| decision.tags.join(",")),
+                alert = decision.alert.then_some(true),
+                recorded = decision.record.then_some(true),
+                "policy decision"
+            )
+        };
+    }
+    match decision.level {
+        _ if decision.alert => line!(error),
+        Level::Error => line!(error),
+        Level::Warn => line!(warn),
+        Level::Info => line!(info),
+        Level::Debug => line!(debug),
     }
 }
 

@@ -9,6 +9,7 @@ use super::settings::ListenerSettings;
 use super::upstream::Upstream;
 use crate::config::Config;
 use crate::fault::{Code, Fault};
+use crate::hook::{HookSet, Hooks};
 use crate::policy::{Policy, PolicyHandle};
 use crate::session::{Compression, Places, Terms, TlsMode};
 use crate::tls::{Acceptor, Authority, AuthoritySettings, CertificateSettings};
@@ -20,6 +21,8 @@ pub(super) struct Plan {
     pub(super) admin: Option<SocketAddr>,
     /// Present where certificates are minted.
     pub(super) authority: Option<Arc<Authority>>,
+    pub(super) policy: PolicyHandle,
+    pub(super) hooks: Hooks,
 }
 
 /// One listener with all it needs.
@@ -73,7 +76,8 @@ fn build(config: Config, transcript: bool, missing: Missing) -> Result<Plan, Vec
             return Err(faults);
         }
     };
-    let policy = PolicyHandle::new(Policy::new(config.rules));
+    let hooks = hooks(&config, &mut faults);
+    let policy = PolicyHandle::new(policy(&config));
     let places = Places::new(config.limits.compressed_sides);
     let mut listeners = Vec::new();
     for settings in config.listeners {
@@ -110,7 +114,17 @@ fn build(config: Config, transcript: bool, missing: Missing) -> Result<Plan, Vec
         });
     }
     let admin = config.admin.map(|admin| admin.address);
-    if faults.is_empty() { Ok(Plan { listeners, admin, authority }) } else { Err(faults) }
+    if faults.is_empty() { Ok(Plan { listeners, admin, authority, policy, hooks }) } else { Err(faults) }
+}
+
+fn hooks(config: &Config, faults: &mut Vec<Fault>) -> Hooks {
+    let made = HookSet::new(&config.hooks).map_err(|fault| faults.push(fault));
+    Hooks::new(made.unwrap_or_default())
+}
+
+/// The policy of a configuration.
+pub(super) fn policy(config: &Config) -> Policy {
+    Policy::build(config.rules.clone(), &config.made_groups, config.policy.default)
 }
 
 fn authority(settings: &AuthoritySettings, missing: Missing) -> Result<Option<Arc<Authority>>, Fault> {
@@ -131,7 +145,8 @@ fn acceptor(
         (TlsMode::None, _) => Ok(None),
         (TlsMode::Implicit | TlsMode::Starttls, Some(CertificateSettings::Mint(_))) if unmade => Ok(None),
         (TlsMode::Implicit | TlsMode::Starttls, Some(certificate)) => {
-            Acceptor::new(certificate, authority, upstream_name, settings.protocol).map(Some)
+            let clients = settings.clients.as_deref();
+            Acceptor::new(certificate, authority, upstream_name, settings.protocol, clients).map(Some)
         }
         (TlsMode::Implicit | TlsMode::Starttls, None) => Err(Fault::new(
             Code::NoCertificate,

@@ -27,12 +27,13 @@ use tokio::time::{Sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 use zeroize::Zeroize;
 
+pub(super) use self::asked::Asked;
 use super::deflate::{Deflated, Undeflatable};
 use super::record::Record;
 use super::stream::{Stream, for_rules};
 use crate::fault::{Code, Fault};
 use crate::session::{
-    CloseReason, Event, Inboxes, Limits, Observation, Outbox, Secured, Session, Violation, ViolationKind,
+    CloseReason, CommandId, Event, Inboxes, Limits, Observation, Outbox, Secured, Session, Violation, ViolationKind,
 };
 use crate::tls::{CHUNK, Connector};
 use crate::wire::{Protocol, Side};
@@ -75,6 +76,8 @@ pub(super) struct Relay<IO> {
     pub(super) record: Record,
     pub(super) layers: Layers,
     pub(super) limits: Limits,
+    /// Questions to hooks.
+    pub(super) asked: Asked,
     /// Until when a stop waits for this session; set when the stop is asked for.
     pub(super) drain_by: Option<Instant>,
 }
@@ -106,6 +109,8 @@ enum Turn {
     Switch(Side),
     /// The deadline of the session or of the stop has passed.
     Due,
+    /// A hook has decided about a command.
+    Answered(CommandId, bool),
     /// The proxy is to stop.
     Stop,
 }
@@ -133,7 +138,14 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Relay<IO> {
                 Turn::Broken(side, error) => self.broken(side, &error),
                 Turn::Switch(side) => self.start_deflate(side),
                 Turn::Due if self.drain_by.is_some_and(|by| by <= now()) => self.farewell_drain(),
-                Turn::Due => self.session.expire(now(), &mut self.out),
+                Turn::Due => {
+                    self.session.expire(now(), &mut self.out);
+                    self.go_on();
+                }
+                Turn::Answered(id, allowed) => {
+                    self.session.answered(id, allowed, now(), &mut self.out);
+                    self.go_on();
+                }
                 Turn::Stop => self.drain_by = Some(now() + self.limits.drain_timeout),
             }
         }
@@ -155,7 +167,17 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Relay<IO> {
         }
     }
 
+    /// What was held goes on, and what stood behind it in the inboxes.
+    fn go_on(&mut self) {
+        if self.out.closing().is_none() {
+            self.advance();
+        }
+    }
+
     fn report(&mut self) {
+        for (id, question) in self.out.take_questions() {
+            self.asked.ask(id, question);
+        }
         let mut events = self.out.take_events();
         self.record.events(&events);
         events.clear();
@@ -207,6 +229,9 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Relay<IO> {
         }
         if received {
             return Poll::Ready(Turn::Received);
+        }
+        if let Poll::Ready((id, allowed)) = self.asked.poll(cx) {
+            return Poll::Ready(Turn::Answered(id, allowed));
         }
         let due = [self.session.deadline(), self.drain_by].into_iter().flatten().min();
         if timer.poll_due(cx, due).is_ready() {
@@ -452,6 +477,7 @@ impl Timer<'_> {
     }
 }
 
+mod asked;
 #[cfg(test)]
 mod compression_tests;
 mod finish;

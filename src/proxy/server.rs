@@ -16,11 +16,14 @@ use super::listener::{accept_all, bind};
 use super::observe::LogWitness;
 use super::plan::{Plan, PlannedListener, plan};
 use super::record::Witnesses;
-use crate::admin::{self, Readiness, Shown};
+use super::reload::{self, InForce, ReloadHandle, ReloadSource};
+use crate::admin::{self, Readiness, Served};
 use crate::config::Config;
 use crate::fault::Fault;
 use crate::heavy::HeavyHitters;
+use crate::hook::Hooks;
 use crate::metrics::{Certificate, Metrics, Minting};
+use crate::recording::{KeepSettings, Keeper};
 use crate::tls::Acceptor;
 use crate::witness::Witness;
 
@@ -53,18 +56,41 @@ pub enum RunError {
         /// The system's reason.
         source: io::Error,
     },
+    /// The directory for the recordings that rules want cannot be used.
+    #[error("recordings cannot be kept in {}: {source}; choose another `directory` in `recordings` of [policy]", directory.display())]
+    Keep {
+        /// The directory.
+        directory: std::path::PathBuf,
+        /// The system's reason.
+        source: io::Error,
+    },
     /// A fault of the proxy: the metrics contradict each other.
     #[error("the metrics cannot be set up")]
     Metrics(#[source] prometheus::Error),
 }
 
-/// Runs the proxy until `shutdown`, then lets busy sessions finish for `limits.drain_timeout`.
-/// `ready` is called once, when every address is bound.
+/// Like [`run_reloading`], for a proxy whose configuration does not change.
 ///
 /// # Errors
 /// When the configuration cannot be used or an address cannot be bound; nothing has been started.
 pub async fn run(
     config: Config,
+    witnesses: Vec<Arc<dyn Witness>>,
+    ready: impl FnOnce(&Bound),
+    shutdown: CancellationToken,
+) -> Result<(), RunError> {
+    Box::pin(run_reloading(config, None, witnesses, ready, shutdown)).await
+}
+
+/// Runs the proxy until `shutdown`, then lets busy sessions finish for `limits.drain_timeout`.
+/// `ready` is called once, when every address is bound. With `reloads` the policy of the configuration's file
+/// can be put in force anew.
+///
+/// # Errors
+/// When the configuration cannot be used or an address cannot be bound; nothing has been started.
+pub async fn run_reloading(
+    config: Config,
+    reloads: Option<(ReloadHandle, ReloadSource)>,
     witnesses: Vec<Arc<dyn Witness>>,
     ready: impl FnOnce(&Bound),
     shutdown: CancellationToken,
@@ -75,7 +101,11 @@ pub async fn run(
     let transcript = witnesses.iter().any(|witness| witness.wants_transcript());
     let names = config.listeners.iter().map(|listener| (listener.name.clone(), listener.protocol)).collect::<Vec<_>>();
     let upstreams = config.upstreams.iter().map(|upstream| upstream.name.clone()).collect::<Vec<_>>();
+    let (keep, watch) = (config.policy.recordings.clone(), config.policy.watch);
     let plan = plan(config, transcript).map_err(RunError::Refused)?;
+    if let Some(settings) = keep {
+        witnesses.push(Arc::new(keeper(settings)?));
+    }
     let metrics = Metrics::new(&names, &upstreams).map_err(RunError::Metrics)?;
     let metrics = Arc::new(if plan.admin.is_some() { metrics } else { metrics.for_nobody() });
     let heavy = Arc::new(HeavyHitters::new());
@@ -91,11 +121,9 @@ pub async fn run(
         Ok((listener, socket))
     });
     let bound = bound.collect::<Result<Vec<_>, RunError>>()?;
+    let listeners = bound.iter().map(|(listener, socket)| (listener.name.clone(), local(socket, listener.address)));
     let report = Bound {
-        listeners: bound
-            .iter()
-            .map(|(listener, socket)| (listener.name.clone(), local(socket, listener.address)))
-            .collect(),
+        listeners: listeners.collect(),
         admin: admin.as_ref().zip(plan.admin).map(|(socket, address)| local(socket, address)),
     };
 
@@ -103,14 +131,23 @@ pub async fn run(
     let (sessions, helpers) = (TaskTracker::new(), TaskTracker::new());
     let admin_stop = CancellationToken::new();
     if let Some(socket) = admin {
-        let (metrics, readiness) = (Arc::clone(&metrics), Arc::clone(&readiness));
-        let shown = Shown { metrics, heavy, readiness };
-        helpers.spawn(admin::serve(socket, shown, admin_stop.clone()));
+        let served = Served {
+            metrics: Arc::clone(&metrics),
+            heavy,
+            readiness: Arc::clone(&readiness),
+            reload: reloads.as_ref().map(|(handle, _)| handle.clone()),
+        };
+        helpers.spawn(admin::serve(socket, served, admin_stop.clone()));
+    }
+    if let Some((_, source)) = reloads {
+        let (policy, hooks, metrics) = (plan.policy, plan.hooks.clone(), Arc::clone(&metrics));
+        let in_force = InForce { policy, hooks, metrics, watch };
+        helpers.spawn(reload::serve(source, in_force, shutdown.clone()));
     }
     let witnesses: Witnesses = witnesses.into();
     let ids = Arc::new(AtomicU64::new(1));
     for (listener, socket) in bound {
-        let door = door(listener, &witnesses, &metrics, &ids);
+        let door = door(listener, &plan.hooks, &witnesses, &metrics, &ids);
         helpers.spawn(accept_all(socket, door, sessions.clone(), shutdown.clone()));
     }
     readiness.ready();
@@ -147,13 +184,24 @@ fn certificates(plan: &Plan, metrics: &Metrics) {
     }
 }
 
-fn door(listener: PlannedListener, witnesses: &Witnesses, metrics: &Arc<Metrics>, ids: &Arc<AtomicU64>) -> Arc<Door> {
+fn keeper(settings: KeepSettings) -> Result<Keeper, RunError> {
+    Keeper::start(&settings).map_err(|source| RunError::Keep { directory: settings.directory, source })
+}
+
+fn door(
+    listener: PlannedListener,
+    hooks: &Hooks,
+    witnesses: &Witnesses,
+    metrics: &Arc<Metrics>,
+    ids: &Arc<AtomicU64>,
+) -> Arc<Door> {
     Arc::new(Door {
         name: listener.name.into(),
         protocol: listener.protocol,
         terms: listener.terms,
         acceptor: listener.acceptor,
         upstream: listener.upstream,
+        hooks: hooks.clone(),
         witnesses: Arc::clone(witnesses),
         metrics: Arc::clone(metrics),
         ids: Arc::clone(ids),

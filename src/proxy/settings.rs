@@ -1,6 +1,7 @@
 //! What the configuration says about listeners and upstreams.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 
 use serde::Deserialize;
 
@@ -28,6 +29,9 @@ pub struct ListenerSettings {
     /// Needed unless `tls = "none"`.
     #[serde(default)]
     pub certificate: Option<CertificateSettings>,
+    /// A PEM file of authorities: every client must show a certificate of theirs.
+    #[serde(default)]
+    pub clients: Option<PathBuf>,
     /// Capabilities never shown to clients and refused when used, beside those always hidden.
     #[serde(default)]
     pub hide: Vec<String>,

@@ -62,7 +62,8 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Stream<IO> {
             other => format!("{other:?}"),
         };
         let cipher = shaken.suite.map_or_else(String::new, |suite| format!("{suite:?}"));
-        let facts = TlsFacts { version, cipher, server_name, resumed: shaken.resumed };
+        let facts =
+            TlsFacts { version, cipher, server_name, subject: shaken.subject.map(Into::into), resumed: shaken.resumed };
         (Self::Tls(Box::new(shaken.stream)), facts)
     }
 }
@@ -72,7 +73,7 @@ pub(super) fn for_rules(facts: &TlsFacts) -> ClientTls {
     ClientTls {
         version: if facts.version == TLS13 { "1.3" } else { "1.2" },
         server_name: facts.server_name.as_deref().map(str::to_ascii_lowercase),
-        subject: None,
+        subject: facts.subject.as_deref().map(str::to_owned),
     }
 }
 

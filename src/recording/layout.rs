@@ -123,7 +123,7 @@ impl Layout {
 
 /// Makes control characters, and those that turn the direction of text, visible: a recording may come from
 /// anywhere, and must not steer the terminal.
-fn printable(text: &str) -> String {
+pub(crate) fn printable(text: &str) -> String {
     let steers = |c: char| c.is_control() || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
     if !text.contains(steers) {
         return text.to_owned();

@@ -4,6 +4,7 @@
 //! secrets are masked before they come here. `Recorder` and `LivePrinter` are witnesses: they never block
 //! a session, but hand their text to a thread (`spool`) and count what it had no room for.
 
+mod keep;
 mod layout;
 mod live;
 mod phrase;
@@ -16,7 +17,9 @@ mod write;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+pub use keep::{KeepSettings, Keeper};
 pub use layout::Layout;
+pub(crate) use layout::printable;
 pub use live::LivePrinter;
 pub use print::Printer;
 pub use read::{ReadError, Recording};

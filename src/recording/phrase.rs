@@ -86,6 +86,7 @@ pub(super) fn alteration(why: Alteration) -> &'static str {
         Alteration::Canonical => "a keyword in its canonical form",
         Alteration::Greeting => "the greeting is corrected",
         Alteration::Policy => "refused or replaced by policy",
+        Alteration::Rewritten => "given another form by policy",
         Alteration::Local => "served or refused by the proxy",
     }
 }

@@ -15,7 +15,7 @@ use crate::session::{
 use crate::wire::{Effect, Operation, Protocol, Side};
 use crate::witness::{TlsFacts, Witness};
 
-fn info(id: u64) -> SessionInfo {
+pub(super) fn info(id: u64) -> SessionInfo {
     SessionInfo {
         id,
         listener: Arc::from("imaps"),
@@ -28,6 +28,7 @@ fn info(id: u64) -> SessionInfo {
             version: "TLSv1.3".to_owned(),
             cipher: "TLS13_AES_256_GCM_SHA384".to_owned(),
             server_name: Some("localhost".to_owned()),
+            subject: None,
             resumed: false,
         }),
         upstream_tls: None,
@@ -38,7 +39,7 @@ fn event(micros: u64, what: Observation) -> Event {
     Event { at: Duration::from_micros(micros), what }
 }
 
-fn said(by: Speaker, id: Option<u32>, text: &str) -> Observation {
+pub(super) fn said(by: Speaker, id: Option<u32>, text: &str) -> Observation {
     Observation::Said(Said { by, id: id.map(CommandId), text: text.to_owned(), octets: text.len() as u64 + 2 })
 }
 
@@ -121,7 +122,7 @@ fn first_batches() -> Vec<Vec<Event>> {
     ]
 }
 
-fn decision() -> Decision {
+pub(super) fn decision() -> Decision {
     Decision {
         rule: "no-expunge".into(),
         action: ActionKind::Deny,

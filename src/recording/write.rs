@@ -48,7 +48,7 @@ impl Recorder {
             return String::new();
         }
         known.insert(info.id, info.clone());
-        line(&SessionLine { session: info })
+        session_line(info)
     }
 }
 
@@ -64,7 +64,7 @@ impl Witness for Recorder {
     fn events(&self, info: &SessionInfo, events: &[Event]) {
         let mut text = self.news(info);
         for event in events {
-            text.push_str(&line(&EventLine { s: info.id, event }));
+            text.push_str(&event_line(info.id, event));
         }
         self.spool.push(text);
     }
@@ -81,6 +81,14 @@ fn tell_gap(lines: u64) -> String {
     line(&GapLine { gap: Gap { lines } })
 }
 
-fn line(value: &impl Serialize) -> String {
+pub(super) fn session_line(info: &SessionInfo) -> String {
+    line(&SessionLine { session: info })
+}
+
+pub(super) fn event_line(session: u64, event: &Event) -> String {
+    line(&EventLine { s: session, event })
+}
+
+pub(super) fn line(value: &impl Serialize) -> String {
     serde_json::to_string(value).expect("these types have string keys and no failing serialisers") + "\n"
 }

@@ -218,7 +218,7 @@ labelled! {
     Answered {
         /// The server.
         Upstream = "upstream",
-        /// The proxy, because the policy refused the command.
+        /// The proxy, because the policy refused the command or answers it itself.
         Policy = "policy",
         /// The proxy, because the command broke the protocol or is not offered.
         Syntax = "syntax",
@@ -308,8 +308,10 @@ labelled! {
         Canonical = "canonical",
         /// The timestamp in a POP3 greeting was not a valid msg-id, or a code in it was removed.
         Greeting = "greeting",
-        /// A command or answer was refused, replaced or made by the proxy.
+        /// A command or answer was refused, hidden, replaced or made by the proxy.
         Policy = "policy",
+        /// A rule gave a command another form.
+        Rewritten = "rewritten",
         /// A command that the proxy serves itself, one that was malformed, or the rest of one that the server
         /// refused before its end.
         Local = "local",

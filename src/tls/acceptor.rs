@@ -5,17 +5,19 @@
 //! attacks): a client that offers names must offer ours, one that offers none is let in.
 
 use std::net::IpAddr;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use quick_cache::sync::Cache;
 use rustls::ServerConfig;
-use rustls::server::{ClientHello, ResolvesServerCert, ServerSessionMemoryCache};
+use rustls::server::danger::ClientCertVerifier;
+use rustls::server::{ClientHello, ResolvesServerCert, ServerSessionMemoryCache, WebPkiClientVerifier};
 use rustls::sign::CertifiedKey;
 
 use super::asked;
 use super::authority::Authority;
-use super::settings::{CertificateFiles, CertificateSettings};
+use super::settings::{CertificateFiles, CertificateSettings, Roots};
 use super::store;
 use crate::fault::{Code, Fault};
 use crate::wire::Protocol;
@@ -42,7 +44,8 @@ struct Mint {
 
 impl Acceptor {
     /// An acceptor that shows what `certificate` says. `authority` is needed to mint;
-    /// `upstream_name` is shown to clients that ask for no name.
+    /// `upstream_name` is shown to clients that ask for no name. With `clients`, a PEM file of authorities, every
+    /// client must show a certificate that one of them has signed.
     ///
     /// # Errors
     /// When a file cannot be used, or there is no authority to mint with.
@@ -51,6 +54,7 @@ impl Acceptor {
         authority: Option<&Arc<Authority>>,
         upstream_name: &str,
         protocol: Protocol,
+        clients: Option<&Path>,
     ) -> Result<Self, Fault> {
         let of_files = |list: &[CertificateFiles]| {
             let files = Files::load(list)?;
@@ -68,7 +72,7 @@ impl Acceptor {
                 (Arc::new(resolver), Some(mint), None)
             }
         };
-        Ok(Self { base: Arc::new(server_config(resolver, protocol)?), mint, expires })
+        Ok(Self { base: Arc::new(server_config(resolver, protocol, clients)?), mint, expires })
     }
 
     /// When the first of the certificates from files expires, in seconds since 1970; minted ones are renewed.
@@ -99,7 +103,11 @@ impl Acceptor {
     }
 }
 
-fn server_config(resolver: Arc<dyn ResolvesServerCert>, protocol: Protocol) -> Result<ServerConfig, Fault> {
+fn server_config(
+    resolver: Arc<dyn ResolvesServerCert>,
+    protocol: Protocol,
+    clients: Option<&Path>,
+) -> Result<ServerConfig, Fault> {
     let broken = |error: rustls::Error| {
         Fault::new(
             Code::ClientHandshake,
@@ -110,7 +118,7 @@ fn server_config(resolver: Arc<dyn ResolvesServerCert>, protocol: Protocol) -> R
     let mut config = ServerConfig::builder_with_provider(store::provider())
         .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])
         .map_err(broken)?
-        .with_no_client_auth()
+        .with_client_cert_verifier(clients.map_or_else(|| Ok(WebPkiClientVerifier::no_client_auth()), verifier)?)
         .with_cert_resolver(resolver);
     config.ticketer = rustls::crypto::aws_lc_rs::Ticketer::new().map_err(broken)?;
     config.session_storage = ServerSessionMemoryCache::new(SESSIONS);
@@ -118,6 +126,18 @@ fn server_config(resolver: Arc<dyn ResolvesServerCert>, protocol: Protocol) -> R
     config.enable_secret_extraction = true;
     config.alpn_protocols = vec![protocol.as_label().as_bytes().to_vec()];
     Ok(config)
+}
+
+/// A client without a certificate of one of the authorities in this file is not let in.
+fn verifier(path: &Path) -> Result<Arc<dyn ClientCertVerifier>, Fault> {
+    let roots = store::roots(&Roots::File(path.to_owned()))?;
+    WebPkiClientVerifier::builder_with_provider(Arc::new(roots), store::provider()).build().map_err(|error| {
+        Fault::new(
+            Code::Roots,
+            format!("clients cannot be verified by {}: {error}", path.display()),
+            "name a PEM file of the authorities that sign clients' certificates",
+        )
+    })
 }
 
 fn no_authority() -> Fault {
@@ -270,7 +290,7 @@ mod tests {
     #[test]
     fn minting_needs_an_authority() {
         let mint: CertificateSettings = CertificateSettings::Mint(serde_json::from_str("\"mint\"").unwrap());
-        let fault = Acceptor::new(&mint, None, "imap.example.com", Protocol::Imap).unwrap_err();
+        let fault = Acceptor::new(&mint, None, "imap.example.com", Protocol::Imap, None).unwrap_err();
         assert_eq!(fault.code, Code::NoAuthority);
     }
 

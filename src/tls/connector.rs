@@ -13,6 +13,7 @@ use rustls::client::danger::ServerCertVerifier;
 use rustls_pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite};
 
+use super::settings::Roots;
 use super::store;
 use super::stream::{Shaken, TlsStream};
 use super::verify::{Expiry, Explaining, Pinned, Refused};
@@ -93,6 +94,21 @@ impl Connector {
             )),
         }
     }
+}
+
+/// TLS towards a service that is none of mail, verified by these roots.
+///
+/// # Errors
+/// When the roots cannot be read.
+pub(crate) fn client_config(roots: &Roots) -> Result<Arc<ClientConfig>, Fault> {
+    let roots = store::roots(roots)?;
+    let builder = ClientConfig::builder_with_provider(store::provider())
+        .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])
+        .map_err(|error| {
+            let help = "report this as a fault of the proxy";
+            Fault::new(Code::Roots, format!("TLS cannot be set up: {error}"), help)
+        })?;
+    Ok(Arc::new(builder.with_root_certificates(roots).with_no_client_auth()))
 }
 
 /// The name an upstream's certificate must be for.

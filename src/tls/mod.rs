@@ -12,6 +12,7 @@ mod records;
 mod settings;
 mod store;
 mod stream;
+mod subject;
 #[cfg(test)]
 mod testing;
 mod verify;
@@ -20,6 +21,6 @@ pub use acceptor::{Acceptor, client_fault, client_timeout};
 pub use authority::{Authority, fingerprint};
 pub(crate) use buffers::{CHUNK, give_back, take_buffer};
 pub use connector::Connector;
-pub(crate) use connector::server_name;
+pub(crate) use connector::{client_config, server_name};
 pub use settings::{AuthoritySettings, CertificateFiles, CertificateSettings, Pin, PinError, Roots};
 pub(crate) use stream::{Shaken, TlsStream};

@@ -21,10 +21,10 @@ use rustls_pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use zeroize::Zeroize;
 
-use super::asked;
 use super::buffers::{CHUNK, Parts, Plain, Room, Waiting};
 use super::engine::{Engine, Opened, Say};
 use super::records::{CONTENT, HEADER, OVERHEAD};
+use super::{asked, subject};
 
 /// A record at its longest (RFC 5246 §6.2.3 allows more than RFC 8446 §5.2).
 const RECORD: usize = HEADER + CONTENT + 2048;
@@ -71,6 +71,8 @@ pub(crate) struct Shaken<IO> {
     pub(crate) resumed: bool,
     /// The name a client asked for (SNI).
     pub(crate) asked: Option<String>,
+    /// The subject of the client's certificate, if it had to show one.
+    pub(crate) subject: Option<String>,
 }
 
 impl<IO: AsyncRead + AsyncWrite + Unpin> TlsStream<IO> {
@@ -138,11 +140,14 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> TlsStream<IO> {
         let version = common.and_then(CommonState::protocol_version);
         let suite = common.and_then(CommonState::negotiated_cipher_suite).map(|suite| suite.suite());
         let resumed = common.and_then(CommonState::handshake_kind) == Some(HandshakeKind::Resumed);
+        let shown =
+            common.filter(|_| matches!(self.engine, Engine::Server(_))).and_then(CommonState::peer_certificates);
+        let subject = shown.and_then(|chain| chain.first()).and_then(|leaf| subject::of(leaf));
         if seen == 0 {
             self.engine.settle().map_err(failed)?;
         }
         self.unopened = !self.incoming.is_empty();
-        Ok(Shaken { stream: self, version, suite, resumed, asked })
+        Ok(Shaken { stream: self, version, suite, resumed, asked, subject })
     }
 
     /// Opens what is held, up to `end`; content is kept for the reader.

@@ -5,6 +5,7 @@
 //! read afterwards, from a line that is already cut, and can fail without losing step.
 
 pub mod imap;
+mod item;
 mod operation;
 pub mod pop3;
 pub mod sasl;
@@ -12,6 +13,7 @@ mod short;
 
 use serde::{Deserialize, Serialize};
 
+pub use item::{Item, ItemKind};
 pub use operation::{Effect, Operation};
 pub use short::ShortText;
 

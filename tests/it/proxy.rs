@@ -10,6 +10,8 @@
 
 mod admin;
 mod certificates;
+mod clients;
 mod ends;
 mod paths;
+mod reload;
 mod rig;

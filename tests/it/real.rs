@@ -23,6 +23,8 @@ mod lab;
 mod large;
 mod mail;
 mod mailwarden;
+mod policy;
+mod prometheus;
 mod refusals;
 mod secrets;
 mod server;

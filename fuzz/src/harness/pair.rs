@@ -52,6 +52,8 @@ fn all_judged(commands: &[(String, String)], events: &[Observation]) {
     });
     for (tag, name) in commands {
         let own = tag.starts_with("MW") || (tag.is_empty() && name == "STLS");
-        assert!(own || judged.any(|judged| judged == (tag, name)), "not judged: {tag:?} {name:?}");
+        // a rule may have opened a mailbox in another way
+        let is_one = |judged: (&str, &str)| judged == (tag, name) || (judged == (tag, "SELECT") && name == "EXAMINE");
+        assert!(own || judged.any(is_one), "not judged: {tag:?} {name:?}");
     }
 }

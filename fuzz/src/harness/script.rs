@@ -83,7 +83,7 @@ impl Options {
             allow: if self.generous { ["XFOO", "CATENATE"].map(str::to_owned).into() } else { Vec::new() },
             compression: Compression { client: self.generous, upstream: self.generous, places: Places::new(2) },
             limits: if self.tight { tight() } else { Limits { message: 1 << 20, ..Limits::default() } },
-            policy: policy(),
+            policy: if self.generous { every_action() } else { policy() },
             transcript: true,
         })
     }
@@ -95,6 +95,32 @@ fn policy() -> PolicyHandle {
     let rules = [
         "name = 'a mailbox'\naction = 'deny'\nmailbox = 'Denied*'",
         "name = 'a command'\naction = 'deny'\ncommand = 'DELE'",
+    ];
+    let rule = |text: &str| toml::from_str(text).expect("a rule as in the manual");
+    POLICY.get_or_init(|| PolicyHandle::new(Policy::new(rules.map(rule).into()))).clone()
+}
+
+/// Rules of every action, each for something of its own.
+fn every_action() -> PolicyHandle {
+    static POLICY: OnceLock<PolicyHandle> = OnceLock::new();
+    let rules = [
+        "name = 'a mailbox'\naction = 'deny'\nmailbox = 'Denied*'\ncode = 'NONEXISTENT'",
+        "name = 'a command'\naction = 'deny'\ncommand = 'DELE'",
+        "name = 'seen'\naction = 'deny'\nmode = 'observe'\ncommand = ['FETCH', 'RETR']",
+        "name = 'examine'\naction = 'rewrite'\ncommand = 'SELECT'\nmailbox = 'R*'\nrewrite = { examine = true }",
+        "name = 'peek'\naction = 'rewrite'\ncommand = 'FETCH'\nrewrite = { peek = true, without_items = ['ENVELOPE', 'part'] }",
+        "name = 'flags'\naction = 'rewrite'\ncommand = ['STORE', 'APPEND']\nflag = '\\Deleted'\nrewrite = { without_flags = '\\Deleted' }",
+        "name = 'mapped'\naction = 'rewrite'\nmailbox = 'S*'\nrewrite = { mailbox = 'Mapped/{mailbox}' }",
+        "name = 'arguments'\naction = 'rewrite'\ncommand = ['SEARCH', 'TOP']\nrewrite = { arguments = '{arguments} UNDELETED' }",
+        "name = 'answer'\naction = 'answer'\ncommand = ['EXPUNGE', 'CLOSE', 'CHECK', 'NOOP']\nanswer = { lines = ['OK x'] }",
+        "name = 'slow'\naction = 'throttle'\ncommand = ['STATUS', 'IDLE', 'LIST', 'STAT']\nthrottle = { delay = '1s' }",
+        "name = 'pace'\naction = 'throttle'\ncommand = ['APPEND', 'COPY', 'LSUB', 'UIDL']\nthrottle = { octets_per_second = 5, messages_per_minute = 1 }",
+        "name = 'ask'\naction = 'ask'\ncommand = ['CREATE', 'AUTHENTICATE', 'UID STORE', 'REPLACE', 'RSET']\nhook = 'desk'",
+        "name = 'end'\naction = 'disconnect'\ncommand = ['DELETE', 'LAST']",
+        "name = 'greeting'\naction = 'rewrite'\nanswer = 'greeting'\nrewrite = { text = 'mail' }",
+        "name = 'capability'\naction = 'rewrite'\nanswer = 'capability'\ncapability = 'I*'\nrewrite = { hide = true }",
+        "name = 'data'\naction = 'rewrite'\nanswer = 'data'\ndata = ['ID', 'FLAGS']\nrewrite = { text = 'x', hide = true }",
+        "name = 'completion'\naction = 'rewrite'\nanswer = 'completion'\ncode_is = 'R*'\nrewrite = { text = 'fine' }",
     ];
     let rule = |text: &str| toml::from_str(text).expect("a rule as in the manual");
     POLICY.get_or_init(|| PolicyHandle::new(Policy::new(rules.map(rule).into()))).clone()

@@ -141,15 +141,17 @@ pub(super) fn start(
         client_tls: None,
         upstream_tls: None,
     };
+    let hooks = crate::hook::Hooks::new(crate::hook::HookSet::default());
     let relay = Relay {
         session: Box::new(session),
         out: Outbox::new(now()),
         inboxes: Inboxes::default(),
         client: Peer::new(client),
         upstream: Peer::new(upstream),
-        record: Record::open(info, [witness].into(), metrics, now()),
+        record: Record::open(info, [witness].into(), Arc::clone(&metrics), now()),
         layers,
         limits: Limits { handshake_timeout: Duration::from_secs(2), drain_timeout: DRAIN, ..Limits::default() },
+        asked: Asked::new(hooks, metrics),
         drain_by: None,
     };
     let stop = CancellationToken::new();
@@ -326,7 +328,7 @@ fn minting(directory: &std::path::Path) -> (Arc<ServerConfig>, Connector) {
     let settings = AuthoritySettings { directory: directory.to_owned() };
     let authority = Arc::new(Authority::open_or_create(&settings).unwrap());
     let mint = CertificateSettings::Mint(serde_json::from_str("\"mint\"").unwrap());
-    let acceptor = Acceptor::new(&mint, Some(&authority), "mail.example.com", Protocol::Imap).unwrap();
+    let acceptor = Acceptor::new(&mint, Some(&authority), "mail.example.com", Protocol::Imap, None).unwrap();
     let upstream =
         format!("name = \"u\"\naddress = \"mail.example.com:143\"\ntls = \"starttls\"\nroots = {:?}", authority.path());
     let connector = Connector::new(&toml::from_str(&upstream).unwrap()).unwrap();

@@ -6,7 +6,7 @@ use std::time::Instant;
 use bytes::{Buf, BytesMut};
 
 use super::compress::could_compress;
-use super::judge::Refusal;
+use super::judge::Aside;
 use super::phase::{Answer, Body, Discard, Idle, Phase, Turn, Whose};
 use super::{Assembly, Imap, Step, Stray, bare_answer, wipe, wipe_front};
 use crate::session::{Alteration, CloseReason, CommandId, Observation, Outbox, Speaker, ViolationKind};
@@ -22,8 +22,8 @@ const MOST_LITERALS: usize = 64;
 enum Line {
     /// A command that passes; its octets stay where they are until the run goes up.
     Passed { len: usize },
-    /// A command that was judged and refused.
-    Refused(Box<(CommandId, Command, Refusal)>),
+    /// A command that was judged and does not pass as it came.
+    Aside(Box<(CommandId, Command, Aside)>),
     /// It was read, and is no command that passes as it came.
     Read(Box<Result<Command, Stop>>),
     /// Nothing yet.
@@ -34,7 +34,8 @@ impl Imap {
     /// Does the next thing that the client's octets, or those waiting for their turn, allow.
     pub(super) fn read_client(&mut self, inbox: &mut BytesMut, now: Instant, out: &mut Outbox) -> Step {
         match &self.phase {
-            Phase::Hold(_) => self.try_launch(out),
+            Phase::Hold(_) => self.try_held(inbox, now, out),
+            Phase::Body(_) if self.message_waits() => Step::Stalled,
             Phase::Answer(_) => self.try_answer(now, out),
             Phase::Command if self.barrier_outstanding() => Step::Stalled,
             Phase::Command | Phase::Literal | Phase::Discard(_) | Phase::Body(_) | Phase::BodyTail(_) => {
@@ -58,7 +59,7 @@ impl Imap {
     pub(super) fn client_stands(&self) -> bool {
         match &self.phase {
             Phase::Command => self.barrier_outstanding(),
-            Phase::Sasl(sasl) => sasl.turn == Turn::Server,
+            Phase::Sasl(sasl) => sasl.turn != Turn::Client,
             Phase::Idle(idle) => *idle != Idle::Granted,
             Phase::Literal | Phase::Discard(_) | Phase::Body(_) | Phase::BodyTail(_) => false,
             _ => true,
@@ -102,9 +103,9 @@ impl Imap {
             && !self.is_blocked(&command.tag)
         {
             let judged = self.pass_judged(command, line, now, out);
-            let passed = judged.map_err(|(id, refusal)| (id, command.clone(), refusal));
+            let passed = judged.map_err(|(id, aside)| (id, command.clone(), aside));
             self.repeatable = Some(before);
-            return passed.map_or_else(|refused| Line::Refused(Box::new(refused)), |()| Line::Passed { len });
+            return passed.map_or_else(|aside| Line::Aside(Box::new(aside)), |()| Line::Passed { len });
         }
         let command = match parse_with(line, self.names) {
             Ok(command) if command.may_pass() && !self.is_blocked(&command.tag) => command,
@@ -117,7 +118,7 @@ impl Imap {
                 self.repeatable = if is_pipelined { Repeatable::new(command, line).map(Box::new) } else { None };
                 Line::Passed { len }
             }
-            Err((id, refusal)) => Line::Refused(Box::new((id, command, refusal))),
+            Err((id, aside)) => Line::Aside(Box::new((id, command, aside))),
         }
     }
 
@@ -150,9 +151,9 @@ impl Imap {
                 let octets = inbox.split_to(len);
                 let early = !inbox.is_empty();
                 match line {
-                    Line::Refused(refused) => {
-                        let (id, command, refusal) = *refused;
-                        self.refuse_command(id, &command, refusal, octets, now, out);
+                    Line::Aside(aside) => {
+                        let (id, command, aside) = *aside;
+                        self.take_aside(id, command, aside, octets, now, out);
                     }
                     Line::Read(read) => self.command_line(octets, Some(*read), tail, early, now, out),
                     Line::Passed { .. } | Line::Unread => self.command_line(octets, None, tail, early, now, out),

@@ -8,6 +8,7 @@
 
 use std::time::Instant;
 
+use super::licence::Licence;
 use super::phase::{Completing, Kind, Layer, Pending, Phase, Prepared, Runs, Then};
 use super::server::Fate;
 use super::{Assembly, Imap};
@@ -116,8 +117,8 @@ impl Imap {
         self.say(Speaker::ProxyToUpstream, None, line.as_bytes(), now, out);
         let runs = Runs { left: [line.into()].into(), then: Then::Command };
         let (id, kind) = (CommandId(0), Kind::Compress);
-        let prepared = Prepared { tag, id, begun: now, kind, barrier: true, runs };
-        self.launch(Box::new(prepared), Policy::own(), out);
+        let prepared = Prepared { barrier: true, ..Prepared::new(tag, id, now, kind, runs) };
+        self.launch(Box::new(prepared), Licence::plain(Policy::own()), now, out);
     }
 
     /// The server's answer to the proxy's COMPRESS; the octets behind an OK are deflated.

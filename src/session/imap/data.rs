@@ -7,7 +7,8 @@ use super::Imap;
 use super::phase::Phase;
 use super::server::{Fate, Progress};
 use crate::session::legible::legible;
-use crate::session::{Extent, MessageRef, Observation, Outbox, Speaker, ViolationKind};
+use crate::session::{Alteration, Extent, MessageRef, Observation, Outbox, Speaker, ViolationKind};
+use crate::wire::Side;
 use crate::wire::imap::{Announcement, DataKind, FetchScanner, FetchSummary, Tail, UrlExtent, UrlScanner};
 
 /// Octets of a VANISHED set that are told.
@@ -21,6 +22,8 @@ pub(super) struct Data {
     urls: Option<Box<UrlScanner>>,
     /// It does not reach the client.
     drop: bool,
+    /// Octets that a rule kept from the client, if it keeps them.
+    hidden: Option<u64>,
     behind: Behind,
     /// Octets of parts that were not told yet.
     untold: u64,
@@ -45,8 +48,30 @@ enum Behind {
 }
 
 impl Data {
+    fn new() -> Self {
+        let (fetch, urls, drop, hidden, behind) = (None, None, false, None, Behind::Text);
+        Self { fetch, urls, drop, hidden, behind, untold: 0, closed: false }
+    }
+
+    /// Data in which nothing is looked for.
+    pub(super) fn of_text() -> Self {
+        Self::new()
+    }
+
+    /// The same, kept from the client by a rule.
+    pub(super) fn hidden() -> Self {
+        Self { drop: true, hidden: Some(0), ..Self::new() }
+    }
+
+    fn count_hidden(&mut self, octets: usize) {
+        if let Some(hidden) = &mut self.hidden {
+            *hidden = hidden.saturating_add(octets as u64);
+        }
+    }
+
     /// Octets of its literal passed; whether they reach the client.
-    pub(super) fn pass_octets(&mut self, last: bool) -> Fate {
+    pub(super) fn pass_octets(&mut self, octets: usize, last: bool) -> Fate {
+        self.count_hidden(octets);
         if last {
             self.behind = Behind::Literal;
         }
@@ -79,6 +104,11 @@ impl Imap {
         now: Instant,
         out: &mut Outbox,
     ) -> Fate {
+        if kind == DataKind::Other
+            && let Some(fate) = self.judge_data(line, end, now, out)
+        {
+            return fate;
+        }
         if let Some((Tail::Plain, false)) = end
             && !matches!(self.phase, Phase::Detach(_))
             && self.whole_data(line, kind, now, out)
@@ -86,7 +116,7 @@ impl Imap {
             self.say(Speaker::Upstream, None, line, now, out);
             return Fate::Pass;
         }
-        let mut data = Data { fetch: None, urls: None, drop: false, behind: Behind::Text, untold: 0, closed: false };
+        let mut data = Data::new();
         let mut from = 0;
         match kind {
             DataKind::Capability { list } => return self.pass_capabilities(line, list, end.is_some(), now, out),
@@ -118,6 +148,14 @@ impl Imap {
         }
     }
 
+    /// Data of which all that matters is where it ends, from its first line or the first part of that.
+    pub(super) fn data_from(&mut self, line: &[u8], end: Option<(Tail, bool)>, now: Instant, out: &mut Outbox) -> Fate {
+        match end {
+            Some((tail, broken)) => self.data_segment(line, 0, tail, broken, now, out),
+            None => self.data_part_from(line, 0, now, out),
+        }
+    }
+
     /// Untagged data that is one line without a literal: most of what servers say. Learns from it, unless it
     /// must be looked at more closely.
     fn whole_data(&mut self, line: &[u8], kind: DataKind, now: Instant, out: &mut Outbox) -> bool {
@@ -137,6 +175,7 @@ impl Imap {
         let fits = match (data.behind, line.first()) {
             (Behind::Literal, Some(b'\r')) if fetch && line == b"\r\n" => {
                 data.behind = Behind::EmptyLine;
+                data.count_hidden(line.len());
                 return if data.drop { Fate::Drop } else { Fate::Pass };
             }
             (Behind::Text, _) | (_, Some(b' ' | b')')) | (Behind::Literal, Some(b']')) => true,
@@ -161,6 +200,7 @@ impl Imap {
     fn data_part_from(&mut self, part: &[u8], from: usize, _now: Instant, _out: &mut Outbox) -> Fate {
         let Progress::Data(data) = &mut self.responses.progress else { return Fate::Drop };
         data.behind = Behind::Text;
+        data.count_hidden(part.len());
         data.untold = data.untold.saturating_add(part.len() as u64);
         data.note_end(part);
         data.scan(part.get(from..).unwrap_or_default());
@@ -193,6 +233,7 @@ impl Imap {
         } else {
             self.say(speaker, None, line, now, out);
         }
+        data.count_hidden(line.len());
         let text = line.strip_suffix(b"\r\n").unwrap_or(line);
         data.note_end(text);
         // of a line that came in parts, the announcement has passed already
@@ -207,6 +248,10 @@ impl Imap {
                 return self.upstream_slip(ViolationKind::Framing, "A FETCH response without its end", now, out);
             }
             None => {
+                if let Some(removed) = data.hidden {
+                    let (to, why) = (Side::Client, Alteration::Policy);
+                    out.observe(now, Observation::Altered { to, why, removed, added: 0 });
+                }
                 if let Some(fetch) = data.fetch.filter(|_| !data.drop) {
                     self.report_retrieved(*fetch, now, out);
                 }
@@ -234,9 +279,13 @@ impl Imap {
     }
 
     fn report_retrieved(&mut self, fetch: Fetch, now: Instant, out: &mut Outbox) {
-        let FetchSummary { uid, items } = fetch.scanner.finish();
+        let FetchSummary { uid, items, size } = fetch.scanner.finish();
         if let Some(uid) = uid.filter(|_| !fetch.uid) {
             self.view.learn(fetch.number, uid);
+        }
+        if let Some(size) = size.filter(|_| !self.asks_no_arguments()) {
+            let named = if fetch.uid { Some(fetch.number) } else { uid.or_else(|| self.view.uid_of(fetch.number)) };
+            self.sizes.learn(fetch.number, named, size);
         }
         let id = self.fetching();
         for (item, octets) in items {
@@ -268,6 +317,7 @@ impl Imap {
 
     fn expunged(&mut self, number: u32, now: Instant, out: &mut Outbox) {
         let uid = self.view.expunge(number);
+        self.sizes.expunge(number, uid);
         let message = self.message(Some(number), uid);
         out.observe(now, Observation::Expunged { message });
     }
@@ -278,6 +328,7 @@ impl Imap {
         let uids = set.strip_prefix(b"(EARLIER) ").unwrap_or(set);
         if uids.len() == set.len() {
             self.view.vanish_set(uids);
+            self.sizes.forget_numbers();
         }
         let uids = legible(uids.get(..LONGEST_SET).unwrap_or(uids));
         let (mailbox, uid_validity) = (self.selected.clone(), self.view.uid_validity());

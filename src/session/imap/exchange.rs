@@ -6,8 +6,10 @@ use std::time::Instant;
 
 use bytes::{Bytes, BytesMut};
 
-use super::judge::Refusal;
-use super::phase::{Idle, Kind, Phase, Sasl, Turn};
+use super::held::{Gate, Passage};
+use super::licence::Licence;
+use super::phase::{Idle, Kind, Phase, Sasl, Turn, Waiting};
+use super::refusal::Refusal;
 use super::server::Fate;
 use super::{Imap, Step, secret, wipe_front};
 use crate::redact::{MASK, Redacted};
@@ -22,7 +24,11 @@ const CANCEL_TEXT: &[u8] = b"*";
 impl Imap {
     /// A line of the client in an authentication exchange, once it is the client's turn.
     pub(super) fn read_sasl_line(&mut self, inbox: &mut BytesMut, now: Instant, out: &mut Outbox) -> Step {
-        let Phase::Sasl(Sasl { turn: Turn::Client, .. }) = &self.phase else { return Step::Stalled };
+        match &self.phase {
+            Phase::Sasl(Sasl { turn: Turn::Client, .. }) => {}
+            Phase::Sasl(Sasl { turn: Turn::Policy, .. }) => return self.try_response(now, out),
+            _ => return Step::Stalled,
+        }
         let limits = &self.setup.terms.limits;
         let limit = limits.sasl_line.min(limits.inbox.saturating_sub(2));
         let Some(piece) = self.commands.next(inbox, limit) else { return Step::Stalled };
@@ -41,31 +47,58 @@ impl Imap {
         Step::Advanced
     }
 
-    /// A whole line of the client: it goes up, or the exchange is cancelled in its place.
+    /// A whole line of the client: it goes up, or the exchange is cancelled in its place, or it is held.
     fn take_response(&mut self, line: Redacted<Vec<u8>>, now: Instant, out: &mut Outbox) {
-        let id = self.open_id();
-        let octets = line.expose().len() as u64;
         let text = line.expose().strip_suffix(b"\r\n").unwrap_or_default();
-        let shown = if text == CANCEL_TEXT { "*" } else { MASK };
         match self.judge_line(text, now, out) {
-            Ok(()) => {
-                self.say_text(Speaker::Client, id, shown.to_owned(), octets, now, out);
-                out.send(Side::Upstream, line.into_wire());
-                self.pass_turn(None);
+            Ok(licence) if licence.as_ref().is_none_or(Licence::is_plain) => self.pass_response(line, now, out),
+            Ok(licence) => {
+                let id = self.open_id().unwrap_or(CommandId(0));
+                let gate = licence.map(|Licence { leave, wait, .. }| Gate::new(leave, wait, id, now, out));
+                if let (Some(gate), Phase::Sasl(sasl)) = (gate, &mut self.phase) {
+                    sasl.turn = Turn::Policy;
+                    sasl.waiting = Some(Box::new(Waiting { line, gate }));
+                }
             }
-            Err(refusal) => {
-                self.say_text(Speaker::ClientHeld, id, shown.to_owned(), octets, now, out);
-                self.say(Speaker::ProxyToUpstream, id, CANCEL, now, out);
-                out.send(Side::Upstream, Bytes::from_static(CANCEL));
-                self.pass_turn(Some(refusal));
-            }
+            Err(refusal) => self.cancel_response(&line, refusal, now, out),
         }
     }
 
-    /// Whether a line may go up: it is a response, and the user it names may log in.
-    fn judge_line(&mut self, text: &[u8], now: Instant, out: &mut Outbox) -> Result<(), Refusal> {
+    /// Does what the gate of a held response allows now.
+    fn try_response(&mut self, now: Instant, out: &mut Outbox) -> Step {
+        let Phase::Sasl(Sasl { waiting, .. }) = &mut self.phase else { return Step::Stalled };
+        let passage = waiting.as_ref().map_or(Passage::Waits, |waiting| waiting.gate.at(now));
+        let Some(held) = waiting.take_if(|_| passage != Passage::Waits) else { return Step::Stalled };
+        let Waiting { line, gate } = *held;
+        match gate.into_refusal() {
+            Some((refusal, _)) => self.cancel_response(&line, refusal, now, out),
+            None => self.pass_response(line, now, out),
+        }
+        Step::Advanced
+    }
+
+    fn pass_response(&mut self, line: Redacted<Vec<u8>>, now: Instant, out: &mut Outbox) {
+        self.say_response(Speaker::Client, &line, now, out);
+        out.send(Side::Upstream, line.into_wire());
+        self.pass_turn(None);
+    }
+
+    fn cancel_response(&mut self, line: &Redacted<Vec<u8>>, refusal: Refusal, now: Instant, out: &mut Outbox) {
+        self.say_response(Speaker::ClientHeld, line, now, out);
+        self.say(Speaker::ProxyToUpstream, self.open_id(), CANCEL, now, out);
+        out.send(Side::Upstream, Bytes::from_static(CANCEL));
+        self.pass_turn(Some(refusal));
+    }
+
+    fn say_response(&self, by: Speaker, line: &Redacted<Vec<u8>>, now: Instant, out: &mut Outbox) {
+        let shown = if line.expose() == CANCEL { "*" } else { MASK };
+        self.say_text(by, self.open_id(), shown.to_owned(), line.expose().len() as u64, now, out);
+    }
+
+    /// Whether a line may go up: it is a response, and the user it names, if it does, may log in.
+    fn judge_line(&mut self, text: &[u8], now: Instant, out: &mut Outbox) -> Result<Option<Licence>, Refusal> {
         if text == CANCEL_TEXT {
-            return Ok(());
+            return Ok(None);
         }
         if !is_base64(text) {
             let detail = "The authentication line is not base64";
@@ -75,13 +108,13 @@ impl Imap {
                 return Err(Refusal::bad(detail));
             }
         }
-        let Phase::Sasl(Sasl { responses, .. }) = &self.phase else { return Ok(()) };
-        let Some((id, mechanism)) = self.exchanging() else { return Ok(()) };
-        let Some(named) = self.judge_response(&mechanism, *responses, text, now, out)? else { return Ok(()) };
+        let Phase::Sasl(Sasl { responses, .. }) = &self.phase else { return Ok(None) };
+        let Some((id, mechanism)) = self.exchanging() else { return Ok(None) };
+        let Some(named) = self.judge_response(&mechanism, *responses, text, now, out)? else { return Ok(None) };
         if let Some(Kind::Authenticate { user, .. }) = self.pending.back_mut().map(|pending| &mut pending.kind) {
             *user = Some(named.clone());
         }
-        self.ask_about_user(id, &named, now, out).map(drop)
+        self.ask_about_user(id, &named, now, out).map(Some)
     }
 
     /// The open exchange's command and mechanism.

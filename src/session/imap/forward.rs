@@ -5,10 +5,12 @@ use std::time::Instant;
 
 use bytes::BytesMut;
 
-use super::judge::Refusal;
+use super::edit::Edited;
+use super::licence::Licence;
 use super::phase::{Answer, Completing, Kind, Pending, Phase, Prepared, Runs, Sasl, Then, Turn};
+use super::refusal::Refusal;
 use super::{Imap, send, wipe};
-use crate::policy::{Arguments, Facts, Permit};
+use crate::policy::{Arguments, Facts};
 use crate::redact::Redacted;
 use crate::session::{Alteration, Answered, CommandId, Completion, Observation, Outbox, Speaker};
 use crate::wire::imap::{Command, Details, IdField, Malformed, Spec};
@@ -16,13 +18,44 @@ use crate::wire::sasl::{SaslLine, read_response};
 use crate::wire::{Effect, Operation, Side};
 
 impl Imap {
-    /// Sends an allowed command up.
+    /// Sends an allowed command up, in the form that the rules give it.
     pub(super) fn send_command(
         &mut self,
         id: CommandId,
         command: Command,
         octets: BytesMut,
-        permit: Permit,
+        mut licence: Licence,
+        now: Instant,
+        out: &mut Outbox,
+    ) {
+        if licence.edits.is_empty() {
+            return self.send_unedited(id, command, octets, false, licence, now, out);
+        }
+        let edits = std::mem::take(&mut licence.edits);
+        match self.edit(id, &command, &octets, &edits, now) {
+            Edited::Same => self.send_unedited(id, command, octets, false, licence, now, out),
+            Edited::Other(other) => {
+                let (other, line) = *other;
+                self.tell_edited(id, (&command, &octets), (&other, &line), now, out);
+                wipe_all(octets);
+                self.send_unedited(id, other, line, true, licence, now, out);
+            }
+            Edited::Nothing(answer) | Edited::Impossible(answer) => {
+                self.answer_edited(id, &command, answer, octets, now, out);
+            }
+            Edited::Head(_) => self.answer_edited(id, &command, super::edit::impossible(), octets, now, out),
+        }
+    }
+
+    /// Sends an allowed command up as it is, but for the few changes that need no rule. It may have been `told`.
+    #[expect(clippy::too_many_arguments, reason = "one step of send_command, which has nearly as many")]
+    fn send_unedited(
+        &mut self,
+        id: CommandId,
+        command: Command,
+        octets: BytesMut,
+        told: bool,
+        licence: Licence,
         now: Instant,
         out: &mut Outbox,
     ) {
@@ -34,25 +67,33 @@ impl Imap {
             },
             _ => None,
         };
-        self.say_command(id, &command, &octets, rewritten.is_none(), now, out);
+        let untold = if licence.is_asked() {
+            self.form_of(&command, &octets, out).map(|text| (text, octets.len() as u64))
+        } else {
+            if !told {
+                self.say_command(id, &command, &octets, rewritten.is_none(), now, out);
+            }
+            None
+        };
         if let Some((line, why)) = rewritten {
             send::altered(Side::Upstream, why, (octets.len() as u64, line.len() as u64), now, out);
             self.say(Speaker::ProxyToUpstream, Some(id), line.as_bytes(), now, out);
-            let mut came = octets;
-            wipe(&mut came);
+            wipe_all(octets);
             let runs = Runs { left: [line.into()].into(), then: Then::Command };
-            return self.launch_prepared(id, command, runs, permit, now, out);
+            return self.launch_prepared(id, command, runs, licence, now, out);
         }
         if let Details::Authenticate { initial_response, .. } = &command.details {
             let initial = initial_response.clone();
-            return self.send_authenticate(id, command, initial, octets, permit, now, out);
+            self.send_authenticate(id, command, initial, octets, licence, now, out);
+            return self.tell_later(untold);
         }
         let then = if command.name == "IDLE" { Then::Idle } else { Then::Command };
         let encoded = send::encode(octets, &command.literals, None, !command.secrets.is_empty());
         if let Some(change) = encoded.altered {
             send::altered(Side::Upstream, Alteration::LiteralForm, change, now, out);
         }
-        self.launch_prepared(id, command, Runs { left: encoded.left, then }, permit, now, out);
+        self.launch_prepared(id, command, Runs { left: encoded.left, then }, licence, now, out);
+        self.tell_later(untold);
     }
 
     fn launch_prepared(
@@ -60,12 +101,14 @@ impl Imap {
         id: CommandId,
         command: Command,
         runs: Runs,
-        permit: Permit,
+        licence: Licence,
         now: Instant,
         out: &mut Outbox,
     ) {
         let (kind, barrier) = (kind_of(&command), command.spec.barrier);
-        self.launch(Box::new(Prepared { tag: command.tag, id, begun: now, kind, barrier, runs }), permit, out);
+        let spec = Some(command.spec);
+        let prepared = Prepared { barrier, spec, ..Prepared::new(command.tag, id, now, kind, runs) };
+        self.launch(Box::new(prepared), licence, now, out);
     }
 
     /// AUTHENTICATE. An initial response for a server that takes none on the command line waits for the
@@ -77,7 +120,7 @@ impl Imap {
         command: Command,
         initial: Option<std::ops::Range<usize>>,
         mut octets: BytesMut,
-        permit: Permit,
+        licence: Licence,
         now: Instant,
         out: &mut Outbox,
     ) {
@@ -85,8 +128,13 @@ impl Imap {
         if let Kind::Authenticate { user, .. } = &mut kind {
             *user = initial.clone().and_then(|range| named_by(&command, octets.get(range)?));
         }
-        let mut sasl =
-            Sasl { held: None, turn: Turn::Server, cancelled: None, responses: u32::from(initial.is_some()) };
+        let mut sasl = Sasl {
+            held: None,
+            turn: Turn::Server,
+            cancelled: None,
+            responses: u32::from(initial.is_some()),
+            waiting: None,
+        };
         let left = match initial {
             Some(range) if !self.server.initial_response => {
                 let response = octets.get(range.clone()).unwrap_or_default();
@@ -103,8 +151,9 @@ impl Imap {
             None => send::encode(octets, &[], None, false).left,
         };
         let runs = Runs { left, then: Then::Sasl(sasl) };
-        let prepared = Prepared { tag: command.tag, id, begun: now, kind, barrier: command.spec.barrier, runs };
-        self.launch(Box::new(prepared), permit, out);
+        let (barrier, spec) = (command.spec.barrier, Some(command.spec));
+        let prepared = Prepared { barrier, spec, ..Prepared::new(command.tag, id, now, kind, runs) };
+        self.launch(Box::new(prepared), licence, now, out);
     }
 
     /// ENABLE without the capabilities that are hidden: none if nothing changes, empty if nothing is left.
@@ -174,7 +223,7 @@ impl Imap {
             answer: None,
         };
         // in this posture a refusal is only reported
-        let _reported: Result<Permit, Refusal> = self.ask(id, &facts, now, out);
+        let _reported: Result<Licence, Refusal> = self.ask(id, &facts, now, out);
     }
 
     /// A server answers a line that is no command in ways of its own: the oldest such lines are forgotten.
@@ -188,6 +237,10 @@ impl Imap {
         let latency = now.saturating_duration_since(oldest.begun);
         out.observe(now, Observation::CommandCompleted { id, completion, code, by, latency });
     }
+}
+
+fn wipe_all(mut octets: BytesMut) {
+    wipe(&mut octets);
 }
 
 /// Lines that are no commands and may still be answered.

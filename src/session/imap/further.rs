@@ -7,13 +7,15 @@ use std::time::Instant;
 
 use bytes::{Bytes, BytesMut};
 
-use super::judge::Refusal;
+use super::edit::{edit_more, impossible};
+use super::licence::Licence;
 use super::phase::{Body, CallOff, Kind, Phase, Whose};
+use super::refusal::Refusal;
 use super::{Imap, send, wipe};
-use crate::policy::{Arguments, Facts, Permit};
+use crate::policy::Facts;
 use crate::session::{Alteration, Answered, CloseReason, Completion, Observation, Outbox, Speaker, ViolationKind};
 use crate::wire::Side;
-use crate::wire::imap::{AppendMore, Between, Enclosure, MessageHead, Spec, Tail};
+use crate::wire::imap::{AppendMore, Between, Enclosure, MessageHead, Parts, Spec, Tail, parse_append_more};
 
 /// A line behind a message, that cannot go up.
 struct Refused<'a> {
@@ -38,24 +40,72 @@ impl Imap {
         let Whose::Open(spec) = body.whose else { return };
         let (AppendMore::End(between) | AppendMore::Message(_, between)) = more;
         let judged = if self.are_offered(&between.needs) && (body.several || between.needs.is_empty()) {
-            self.judge_further(spec, &body, between, now, out)
+            self.judge_further(spec, &body, between, &line, now, out)
         } else {
             Err(Refusal::bad("A further message is of a kind that is not offered here"))
         };
+        let judged = judged.and_then(|licence| self.licensed_further(licence, &body, &line));
+        let mut changed = None;
         let refused = match (more, judged) {
             (_, Err(refusal)) => Some(refusal),
             (AppendMore::Message(message, between), Ok(_)) if self.is_too_large(message, between, &body) => {
                 Some(Refusal::too_big("A message of the command is larger than this server takes"))
             }
-            (AppendMore::End(_) | AppendMore::Message(..), Ok(_)) => None,
+            (AppendMore::End(_) | AppendMore::Message(..), Ok(other)) => {
+                changed = other;
+                None
+            }
         };
         if let Some(refusal) = refused {
             return self.refuse_further(Refused { body: &body, between, line, tail, refusal }, now, out);
         }
+        if let Some((other, changed)) = changed {
+            let change = (line.len() as u64, changed.len() as u64);
+            self.say_between(Speaker::ClientHeld, between, &line, now, out);
+            let (AppendMore::End(between) | AppendMore::Message(_, between)) = &other;
+            self.say_between(Speaker::ProxyToUpstream, between, &changed, now, out);
+            send::altered(Side::Upstream, Alteration::Rewritten, change, now, out);
+            return self.pass_further(spec, &other, body, changed, now, out);
+        }
         self.say_between(Speaker::Client, between, &line, now, out);
+        self.pass_further(spec, more, body, line, now, out);
+    }
+
+    fn pass_further(
+        &mut self,
+        spec: &'static Spec,
+        more: &AppendMore,
+        body: Body,
+        line: BytesMut,
+        now: Instant,
+        out: &mut Outbox,
+    ) {
         match more {
             AppendMore::End(_) => self.end_message_command(body, line, out),
             AppendMore::Message(message, between) => self.next_message(spec, message, between, body, line, now, out),
+        }
+    }
+
+    /// What the rules make of the line, if that is another. It cannot be held: what has gone up waits for it.
+    fn licensed_further(
+        &mut self,
+        licence: Option<Licence>,
+        body: &Body,
+        line: &[u8],
+    ) -> Result<Option<(AppendMore, BytesMut)>, Refusal> {
+        let Some(mut licence) = licence else { return Ok(None) };
+        let (edits, pace) = (std::mem::take(&mut licence.edits), licence.pace.take());
+        licence.at_once()?;
+        if let Some(open) = self.pending.back() {
+            self.paces.begin(open.id, pace);
+        }
+        let parts = Parts::read_more(line, body.enclosure).filter(|_| !edits.is_empty());
+        let Some(changed) = parts.map(|parts| edit_more(line, &parts, &edits)).filter(|changed| changed != line) else {
+            return Ok(None);
+        };
+        match parse_append_more(&changed, body.enclosure) {
+            Ok(more) => Ok(Some((more, BytesMut::from(&*changed)))),
+            Err(_) => Err(impossible()),
         }
     }
 
@@ -66,9 +116,10 @@ impl Imap {
         spec: &Spec,
         body: &Body,
         between: &Between,
+        line: &[u8],
         now: Instant,
         out: &mut Outbox,
-    ) -> Result<Option<Permit>, Refusal> {
+    ) -> Result<Option<Licence>, Refusal> {
         let copies = between.needs.iter().any(|group| group.contains(&"CATENATE")) || !between.mailboxes.is_empty();
         let Some(open) = self.pending.back().filter(|_| copies || between.messages > 0) else { return Ok(None) };
         let mailboxes: Vec<String> = Self::target(&open.kind)
@@ -76,6 +127,7 @@ impl Imap {
             .map(|name| name.as_ref().to_owned())
             .chain(between.mailboxes.iter().cloned())
             .collect();
+        let gathered = self.gather_more(line, body.enclosure);
         let facts = Facts {
             session: self.session_facts(now),
             command: spec.name.strip_prefix("UID ").unwrap_or(spec.name),
@@ -85,7 +137,7 @@ impl Imap {
             selected: self.acted_on(spec, &between.needs),
             message: None,
             nth_message: None,
-            arguments: Arguments::default(),
+            arguments: gathered.lend(),
             answer: None,
         };
         // what is copied may belong to the message that has begun

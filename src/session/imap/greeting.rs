@@ -36,6 +36,7 @@ impl Imap {
                     return self.start_upstream_tls(line, more, now, out);
                 }
                 self.greeted(now, out);
+                self.judge_greeting(status.word, now, out);
                 self.pass_status(line, status, None, whole, now, out)
             }
             (Greeting::Awaited, ResponseHead::Status(status)) if status.word == StatusWord::Bye => {
@@ -62,7 +63,7 @@ impl Imap {
             (Greeting::Capability { .. }, ResponseHead::Data(DataKind::Capability { list })) if whole => {
                 self.say(Speaker::UpstreamHeld, None, line, now, out);
                 let text = line.strip_suffix(b"\r\n").and_then(|text| text.get(*list..)).unwrap_or_default();
-                let shown = self.filter_capabilities(text).unwrap_or_else(|| text.to_vec());
+                let shown = self.filter_capabilities(text, now, out).unwrap_or_else(|| text.to_vec());
                 if let Phase::Greeting(Greeting::Capability { list, .. }) = &mut self.phase {
                     *list = Some(shown);
                 }
@@ -151,7 +152,10 @@ impl Imap {
         let list = list.take();
         let code = list.map_or_else(String::new, |list| format!("[CAPABILITY {}] ", String::from_utf8_lossy(&list)));
         self.greeted(now, out);
-        self.say_local(Bytes::from(format!("* OK {code}IMAP4 service ready\r\n")), None, now, out);
+        self.judge_greeting(StatusWord::Ok, now, out);
+        let words = self.wording.take().and_then(|edit| edit.text.clone());
+        let words = words.as_deref().unwrap_or("IMAP4 service ready");
+        self.say_local(Bytes::from(format!("* OK {code}{words}\r\n")), None, now, out);
     }
 
     /// STARTTLS of the client, served here: OK is the last thing said in clear, and what the client has

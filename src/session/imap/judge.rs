@@ -1,87 +1,27 @@
 //! Decides about a complete command, before any of its octets goes up.
 
 use std::borrow::Cow;
-use std::ops::RangeInclusive;
 use std::time::Instant;
 
 use bytes::BytesMut;
 
-use super::forward::named;
-use super::phase::{Answer, Body, Completing, Kind, Phase, Prepared, Runs, Then, Whose};
-use super::send;
+use super::licence::Licence;
+use super::phase::{Answer, Kind, Phase, Prepared, Runs, Then};
+use super::refusal::Refusal;
 use super::{Imap, OWN, wipe};
-use crate::policy::{Arguments, Facts, Mode, Outcome, Permit, Policy, SessionFacts, Verdict};
-use crate::session::{
-    Alteration, Answered, CommandId, Completion, Observation, Outbox, Posture, Speaker, State, TlsMode, ViolationKind,
-};
-use crate::wire::imap::{Allowed, Command, Details, Head, Spec, Tag, Tail};
+use crate::policy::{Arguments, Facts, Policy, SessionFacts};
+use crate::session::{Answered, CommandId, Observation, Outbox, Speaker, State, TlsMode, ViolationKind};
+use crate::wire::imap::{Allowed, Command, Details, Spec, Tag, Tail};
 use crate::wire::sasl::{SaslLine, binds_channel, read_response};
-use crate::wire::{Effect, Operation, ShortText, Side};
+use crate::wire::{Effect, Operation, Side};
 
-/// Why a command is answered by the proxy.
+/// A command that does not pass as it came.
 #[derive(Debug)]
-pub(super) struct Refusal {
-    word: &'static str,
-    code: Option<ShortText>,
-    sentence: String,
-    by: Answered,
-}
-
-impl Refusal {
-    pub(super) fn bad(sentence: &str) -> Self {
-        Self { word: "BAD", code: None, sentence: sentence.to_owned(), by: Answered::Syntax }
-    }
-
-    /// A command that may carry a secret, in clear where TLS is to be started first.
-    pub(super) fn privacy_required(sentence: &str) -> Self {
-        let (sentence, by) = (sentence.to_owned(), Answered::Syntax);
-        Self { word: "NO", code: Some("PRIVACYREQUIRED".into()), sentence, by }
-    }
-
-    /// A message that is larger than the limit.
-    pub(super) fn too_big(sentence: &str) -> Self {
-        let (sentence, by) = (sentence.to_owned(), Answered::Syntax);
-        Self { word: "NO", code: Some("TOOBIG".into()), sentence, by }
-    }
-
-    /// What the client is told.
-    pub(super) fn sentence(&self) -> &str {
-        &self.sentence
-    }
-
-    /// What the client is told, with the response code.
-    pub(super) fn text(&self) -> String {
-        let code = self.code.as_ref().map_or_else(String::new, |code| format!("[{code}] "));
-        format!("{code}{}", self.sentence)
-    }
-
-    /// The client did what it may not do here.
-    pub(super) fn is_bad(&self) -> bool {
-        self.word == "BAD"
-    }
-
-    /// Who refuses.
-    pub(super) fn by(&self) -> Answered {
-        self.by
-    }
-
-    pub(super) fn answer(self, tag: &str, id: CommandId, begun: Instant) -> Answer {
-        let line = format!("{tag} {} {}\r\n", self.word, self.text());
-        let completion = match self.word {
-            "OK" => Completion::Ok,
-            "NO" => Completion::No,
-            _ => Completion::Bad,
-        };
-        let completing = Completing { completion, code: self.code, by: self.by, begun };
-        Answer {
-            line: line.into(),
-            speaker: Speaker::ProxyToClient,
-
-            completes: Some((id, completing)),
-            starts: None,
-            close: None,
-        }
-    }
+pub(super) enum Aside {
+    /// It is refused.
+    Refused(Refusal),
+    /// It goes up by itself, in another form or at another time.
+    Licensed(Licence),
 }
 
 impl Imap {
@@ -91,7 +31,7 @@ impl Imap {
         Self::report_begun(id, &command, now, out);
         match self.judge(id, &command, &octets, now, out) {
             Err(refusal) => self.refuse_command(id, &command, refusal, octets, now, out),
-            Ok(permit) => {
+            Ok(licence) => {
                 if command.name == "STARTTLS" {
                     self.say_command(id, &command, &octets, false, now, out);
                     return self.serve_starttls(id, &command, now, out);
@@ -100,8 +40,24 @@ impl Imap {
                     self.say_command(id, &command, &octets, false, now, out);
                     return self.serve_compress(id, &command, now, out);
                 }
-                self.send_command(id, command, octets, permit, now, out);
+                self.send_command(id, command, octets, licence, now, out);
             }
+        }
+    }
+
+    /// A command that was found not to pass as it came.
+    pub(super) fn take_aside(
+        &mut self,
+        id: CommandId,
+        command: Command,
+        aside: Aside,
+        octets: BytesMut,
+        now: Instant,
+        out: &mut Outbox,
+    ) {
+        match aside {
+            Aside::Refused(refusal) => self.refuse_command(id, &command, refusal, octets, now, out),
+            Aside::Licensed(licence) => self.send_command(id, command, octets, licence, now, out),
         }
     }
 
@@ -119,7 +75,8 @@ impl Imap {
         wipe(&mut octets);
         // the server still has the result before it, the client believes that there is none
         self.stale_result |= command.details == Details::Search { saves: true };
-        self.refuse_judged(command, refusal.answer(command.tag.as_str(), id, now), now, out);
+        let ok = refusal.is_ok();
+        self.refuse_judged(command, ok, refusal.answer(command.tag.as_str(), id, now), now, out);
     }
 
     /// Judges a command that may pass as it came, among others; it is outstanding then. `line` is all of it.
@@ -129,54 +86,19 @@ impl Imap {
         line: &[u8],
         now: Instant,
         out: &mut Outbox,
-    ) -> Result<(), (CommandId, Refusal)> {
+    ) -> Result<(), (CommandId, Aside)> {
         let id = self.next_id();
         Self::report_begun(id, command, now, out);
-        let permit = self.judge(id, command, line, now, out).map_err(|refusal| (id, refusal))?;
+        let licence = self.judge(id, command, line, now, out).map_err(|refusal| (id, Aside::Refused(refusal)))?;
+        if !licence.is_plain() {
+            return Err((id, Aside::Licensed(licence)));
+        }
         self.say_command(id, command, line, true, now, out);
-        self.stand_whole(command, id, now, permit);
+        self.stand_whole(command, id, now, licence);
         Ok(())
     }
 
-    /// The head of an APPEND or REPLACE whose message is announced.
-    pub(super) fn take_message(&mut self, head: Head, octets: BytesMut, early: bool, now: Instant, out: &mut Outbox) {
-        let Head { command, message } = head;
-        let id = self.next_id();
-        Self::report_begun(id, &command, now, out);
-        let too_large = message.announced.size > self.setup.terms.limits.message as u64;
-        let judged = self.judge(id, &command, &octets, now, out);
-        let refusal = match judged {
-            Ok(_) if too_large => Err(Refusal::too_big("The message is larger than this server takes")),
-            judged => judged,
-        };
-        self.say_command(id, &command, &octets, refusal.is_ok(), now, out);
-        match refusal {
-            Err(refusal) => {
-                let answer = refusal.answer(command.tag.as_str(), id, now);
-                let announced = &message.announced;
-                let tail = Tail::of(octets.get(..announced.at.end.saturating_sub(2)).unwrap_or_default());
-                self.refuse(answer, tail, early, now, out);
-            }
-            Ok(permit) => {
-                let hide = !command.secrets.is_empty();
-                let encoded = send::encode(octets, &command.literals, Some(&message.announced), hide);
-                if let Some(change) = encoded.altered {
-                    send::altered(Side::Upstream, Alteration::LiteralForm, change, now, out);
-                }
-                let several = command.verb() == "APPEND";
-                let mut body =
-                    Body::announced(&message.announced, message.enclosure, several, Whose::Open(command.spec));
-                body.nth = command.messages;
-                let runs = Runs { left: encoded.left, then: Then::Body(body) };
-                let kind = Kind::Append { mailbox: named(&command) };
-                // while its literal is open nothing else is sent anyway
-                let prepared = Prepared { tag: command.tag, id, begun: now, kind, barrier: false, runs };
-                self.launch(Box::new(prepared), permit, out);
-            }
-        }
-    }
-
-    fn report_begun(id: CommandId, command: &Command, now: Instant, out: &mut Outbox) {
+    pub(super) fn report_begun(id: CommandId, command: &Command, now: Instant, out: &mut Outbox) {
         out.observe(
             now,
             Observation::CommandBegun {
@@ -193,16 +115,16 @@ impl Imap {
 
     /// Whether a command may go up. In this order: what the protocol says, what is offered, what is safe,
     /// what the policy says.
-    fn judge(
+    pub(super) fn judge(
         &self,
         id: CommandId,
         command: &Command,
         octets: &[u8],
         now: Instant,
         out: &mut Outbox,
-    ) -> Result<Permit, Refusal> {
+    ) -> Result<Licence, Refusal> {
         let violated = |kind, refusal: Refusal, out: &mut Outbox| {
-            Self::violated(Side::Client, kind, refusal.sentence.clone(), now, out);
+            Self::violated(Side::Client, kind, refusal.sentence().to_owned(), now, out);
             Err(refusal)
         };
         if self.is_own_tag(&command.tag) {
@@ -227,12 +149,7 @@ impl Imap {
             return violated(ViolationKind::UnknownCommand, Refusal::bad("This command is not offered here"), out);
         }
         if self.stale_result && uses_saved_result(command) {
-            return Err(Refusal {
-                word: "NO",
-                code: None,
-                sentence: "No search result is saved".to_owned(),
-                by: Answered::Policy,
-            });
+            return Err(Refusal::refused("No search result is saved"));
         }
         let named;
         let user = match &command.details {
@@ -244,7 +161,7 @@ impl Imap {
             }
             _ => self.user.as_deref(),
         };
-        self.ask_policy(id, command, user, now, out)
+        self.ask_policy(id, command, octets, user, now, out)
     }
 
     /// Who a response of an authentication exchange names; refused if it asks for what cannot be had here.
@@ -259,7 +176,7 @@ impl Imap {
         if binds_channel(mechanism, nth, response) {
             // the proof would be of the channel that ends here (RFC 5802 §6)
             let refusal = Refusal::bad("Channel binding is not possible here");
-            Self::violated(Side::Client, ViolationKind::Sasl, refusal.sentence.clone(), now, out);
+            Self::violated(Side::Client, ViolationKind::Sasl, refusal.sentence().to_owned(), now, out);
             if self.enforcing() {
                 return Err(refusal);
             }
@@ -300,49 +217,6 @@ impl Imap {
         self.selected.as_deref().filter(|_| spec.allowed == Allowed::Selected || by_url)
     }
 
-    fn ask_policy(
-        &self,
-        id: CommandId,
-        command: &Command,
-        user: Option<&str>,
-        now: Instant,
-        out: &mut Outbox,
-    ) -> Result<Permit, Refusal> {
-        let facts = Facts {
-            session: SessionFacts { user, ..self.session_facts(now) },
-            command: command.verb(),
-            operation: command.operation,
-            effect: command.effect,
-            mailboxes: &command.mailboxes,
-            selected: self.acted_on(command.spec, &command.needs),
-            message: None,
-            nth_message: None,
-            arguments: Arguments::default(),
-            answer: None,
-        };
-        // NO is no defined answer to these (RFC 9051 §6.1)
-        if matches!(command.name, "CAPABILITY" | "NOOP" | "LOGOUT" | "STARTTLS") {
-            return Ok(Policy::own());
-        }
-        self.ask_of_each(id, &facts, 1..=command.messages, now, out)
-    }
-
-    /// The policy's verdict on each of these messages of a command; on the command itself if it brings none.
-    pub(super) fn ask_of_each(
-        &self,
-        id: CommandId,
-        facts: &Facts<'_>,
-        messages: RangeInclusive<u32>,
-        now: Instant,
-        out: &mut Outbox,
-    ) -> Result<Permit, Refusal> {
-        let mut permit = None;
-        for nth in messages {
-            permit = Some(self.ask(id, &Facts { nth_message: Some(nth), ..*facts }, now, out)?);
-        }
-        permit.map_or_else(|| self.ask(id, facts, now, out), Ok)
-    }
-
     /// The policy's verdict on the response that names the user of an authentication exchange.
     pub(super) fn ask_about_user(
         &self,
@@ -350,7 +224,7 @@ impl Imap {
         user: &str,
         now: Instant,
         out: &mut Outbox,
-    ) -> Result<Permit, Refusal> {
+    ) -> Result<Licence, Refusal> {
         let facts = Facts {
             session: SessionFacts { user: Some(user), ..self.session_facts(now) },
             command: "AUTHENTICATE",
@@ -366,43 +240,42 @@ impl Imap {
         self.ask(id, &facts, now, out)
     }
 
-    /// The policy's verdict; in posture observe it is only reported.
-    pub(super) fn ask(
-        &self,
-        id: CommandId,
-        facts: &Facts<'_>,
+    /// Answers a refused command; a refused SELECT first leaves the mailbox that the client now believes
+    /// it has left (RFC 9051 §6.3.2), without CLOSE, which would expunge. So does a CLOSE or UNSELECT that the
+    /// proxy calls done.
+    pub(super) fn refuse_judged(
+        &mut self,
+        command: &Command,
+        done: bool,
+        answer: Answer,
         now: Instant,
         out: &mut Outbox,
-    ) -> Result<Permit, Refusal> {
-        let Verdict { outcome, decisions } = self.setup.terms.policy.judge(facts);
-        let enforced = self.setup.terms.posture == Posture::Enforce;
-        for mut decision in decisions {
-            decision.mode = if enforced { decision.mode } else { Mode::Observe };
-            out.observe(now, Observation::Decided { id, decision: Box::new(decision) });
-        }
-        let denial = match outcome {
-            Outcome::Allow(permit) => return Ok(permit),
-            Outcome::Deny(denial) if enforced => denial,
-            _ => return Ok(Policy::own()),
-        };
-        Err(Refusal {
-            word: "NO",
-            code: Some(denial.code.as_ref().into()),
-            sentence: denial.reply.as_ref().to_owned(),
-            by: Answered::Policy,
-        })
-    }
-
-    /// Answers a refused command; a refused SELECT first leaves the mailbox that the client now believes
-    /// it has left (RFC 9051 §6.3.2), without CLOSE, which would expunge.
-    fn refuse_judged(&mut self, command: &Command, answer: Answer, now: Instant, out: &mut Outbox) {
-        let leaves = matches!(command.details, Details::Select { .. }) && self.state == State::Selected;
+    ) {
+        let leaves =
+            matches!(command.details, Details::Select { .. }) || (done && matches!(command.name, "CLOSE" | "UNSELECT"));
         let by_policy = answer.completes.as_ref().is_some_and(|(_, completing)| completing.by == Answered::Policy);
-        if leaves && by_policy {
+        if leaves && by_policy && self.state == State::Selected {
             return self.detach(answer, now, out);
         }
         self.phase = Phase::Answer(Box::new(answer));
         self.try_answer(now, out);
+    }
+
+    /// The same of a command that was held: `tail` is how its line ended.
+    pub(super) fn refuse_held_command(
+        &mut self,
+        kind: &Kind,
+        answer: Answer,
+        tail: Tail,
+        early: bool,
+        now: Instant,
+        out: &mut Outbox,
+    ) {
+        self.stale_result |= matches!(kind, Kind::Save);
+        if matches!(kind, Kind::Select { .. }) && self.state == State::Selected {
+            return self.detach(answer, now, out);
+        }
+        self.refuse(answer, tail, early, now, out);
     }
 
     /// Sends the proxy's own UNSELECT (or EXAMINE of a mailbox that cannot be) before a denial.
@@ -417,8 +290,8 @@ impl Imap {
         let runs = Runs { left: [line.into()].into(), then: Then::Detach(Box::new(answer)) };
         let (id, kind) = (CommandId(0), Kind::Own);
         // behind all that was asked of the mailbox before
-        let prepared = Prepared { tag, id, begun: now, kind, barrier: true, runs };
-        self.launch(Box::new(prepared), Policy::own(), out);
+        let prepared = Prepared { barrier: true, ..Prepared::new(tag, id, now, kind, runs) };
+        self.launch(Box::new(prepared), Licence::plain(Policy::own()), now, out);
     }
 }
 

@@ -8,22 +8,31 @@
 //! the limits say.
 
 mod append;
+mod asked;
 mod client;
 mod compress;
 mod data;
+mod edit;
 mod exchange;
 mod forward;
 mod further;
 mod greeting;
+mod held;
 mod judge;
+mod licence;
 mod offered;
+mod paced;
 mod phase;
 mod plainly;
+mod refusal;
 mod script;
 mod send;
 mod server;
+mod shown;
+mod sizes;
 mod status;
 mod unlisted;
+mod upload;
 mod view;
 
 use std::borrow::Cow;
@@ -35,15 +44,18 @@ use std::time::Instant;
 use bytes::{Buf, Bytes, BytesMut};
 
 use self::compress::Deflate;
+use self::edit::Mapped;
+use self::paced::Paces;
 use self::phase::{Answer, FIRST, Greeting, Idle, Kind, Pending, Phase};
 use self::server::Responses;
+use self::sizes::Sizes;
 use self::view::View;
 use super::legible::legible;
 use super::{
     CloseReason, CommandId, Inboxes, Observation, Outbox, Posture, Said, Secured, Session, Setup, Speaker, State,
     TlsMode, Violation, ViolationKind,
 };
-use crate::policy::{ClientTls, SessionFacts};
+use crate::policy::{ClientTls, Edit, SessionFacts};
 use crate::redact::Redacted;
 use crate::wire::Side;
 use crate::wire::imap::{Framer, Names, Repeatable, Tag};
@@ -58,6 +70,7 @@ pub struct Imap {
     user: Option<String>,
     /// What is known of the selected mailbox's messages.
     view: View,
+    sizes: Sizes,
     /// How the client writes mailbox names.
     names: Names,
     client_tls: bool,
@@ -72,6 +85,12 @@ pub struct Imap {
     commands: Framer,
     assembly: Assembly,
     pending: VecDeque<Pending>,
+    /// How fast what is outstanding may flow.
+    paces: Paces,
+    /// How a rule words the status line that is being dealt with.
+    wording: Option<Arc<Edit>>,
+    /// Mailboxes that go up by another name than the client's.
+    mapped: Vec<Mapped>,
     /// The last command that passed, while more of the kind may follow.
     repeatable: Option<Box<Repeatable>>,
 
@@ -148,6 +167,7 @@ impl Imap {
             selected: None,
             user: None,
             view: View::default(),
+            sizes: Sizes::default(),
             names: Names::default(),
             client_tls: implicit(setup.terms.client_tls),
             tls: setup.client_tls.clone(),
@@ -158,6 +178,9 @@ impl Imap {
             commands: Framer::default(),
             assembly: Assembly::default(),
             pending: VecDeque::new(),
+            paces: Paces::default(),
+            wording: None,
+            mapped: Vec::new(),
             repeatable: None,
             responses: Responses::default(),
             local: VecDeque::new(),
@@ -216,6 +239,7 @@ impl Imap {
         if to != State::Selected {
             self.selected = None;
             self.view = View::default();
+            self.sizes = Sizes::default();
         }
     }
 
@@ -299,6 +323,13 @@ impl Imap {
 
     /// All that the client's octets allow, then what the server's do.
     fn advance_both(&mut self, inboxes: &mut Inboxes, now: Instant, out: &mut Outbox) -> Step {
+        let queued = [Side::Client, Side::Upstream].map(|side| out.queued(side));
+        let step = self.advance_each(inboxes, now, out);
+        self.spend(queued, now, out);
+        step
+    }
+
+    fn advance_each(&mut self, inboxes: &mut Inboxes, now: Instant, out: &mut Outbox) -> Step {
         let mut step = Step::Stalled;
         while !self.responses.is_cutting() && self.read_client(&mut inboxes.client, now, out) == Step::Advanced {
             step = Step::Advanced;
@@ -306,10 +337,30 @@ impl Imap {
                 return step;
             }
         }
+        if self.paces.waits(Side::Upstream) {
+            return step;
+        }
         let early = !inboxes.client.is_empty();
         match self.read_server(&mut inboxes.upstream, early, now, out) {
             Step::Stalled => step,
             Step::Advanced => Step::Advanced,
+        }
+    }
+
+    /// When something that a rule slows down may go on.
+    fn slowed_until(&self) -> Option<Instant> {
+        [self.held_until(), self.paces.due()].into_iter().flatten().min()
+    }
+
+    /// When the silence of the peers has been too long; what a rule has us wait for is not theirs.
+    fn silent_until(&self) -> Option<Instant> {
+        let limits = &self.setup.terms.limits;
+        let last = self.slowed_until().map_or(self.last, |until| until.max(self.last));
+        match &self.phase {
+            Phase::Closed => None,
+            Phase::Greeting(_) => self.setup.connection.accepted.checked_add(limits.greeting_timeout),
+            _ if self.logged_in() => last.checked_add(limits.idle_timeout),
+            _ => last.checked_add(limits.login_timeout),
         }
     }
 
@@ -361,6 +412,7 @@ impl Session for Imap {
         if !inboxes.client.is_empty() || !inboxes.upstream.is_empty() {
             self.last = now;
         }
+        self.paces.relax(now);
         loop {
             if matches!(self.phase, Phase::Closed) || out.closing().is_some() || out.is_switching() {
                 break;
@@ -375,7 +427,8 @@ impl Session for Imap {
                 break;
             }
         }
-        if self.pending.is_empty() {
+        if self.pending.is_empty() && !matches!(self.phase, Phase::Hold(_)) {
+            self.mapped = Vec::new();
             // an idle session holds nothing that it may not need
             self.repeatable = None;
         }
@@ -383,8 +436,11 @@ impl Session for Imap {
 
     fn wants(&self, side: Side) -> bool {
         match side {
-            Side::Client => self.phase.reads_client(),
-            Side::Upstream => !matches!(self.phase, Phase::Closed | Phase::Switch | Phase::Greeting(Greeting::Tls)),
+            Side::Client => self.phase.reads_client() && !self.message_waits(),
+            Side::Upstream => {
+                let reads = !matches!(self.phase, Phase::Closed | Phase::Switch | Phase::Greeting(Greeting::Tls));
+                reads && !self.paces.waits(Side::Upstream)
+            }
         }
     }
 
@@ -408,18 +464,16 @@ impl Session for Imap {
         self.compressed(side, now, out);
     }
 
+    fn answered(&mut self, id: CommandId, allowed: bool, _now: Instant, _out: &mut Outbox) {
+        self.note_answer(id, allowed);
+    }
+
     fn deadline(&self) -> Option<Instant> {
-        let limits = &self.setup.terms.limits;
-        match &self.phase {
-            Phase::Closed => None,
-            Phase::Greeting(_) => self.setup.connection.accepted.checked_add(limits.greeting_timeout),
-            _ if self.logged_in() => self.last.checked_add(limits.idle_timeout),
-            _ => self.last.checked_add(limits.login_timeout),
-        }
+        [self.silent_until(), self.slowed_until()].into_iter().flatten().min()
     }
 
     fn expire(&mut self, now: Instant, out: &mut Outbox) {
-        if self.deadline().is_some_and(|deadline| deadline <= now) {
+        if self.silent_until().is_some_and(|deadline| deadline <= now) {
             let (why, sentence) = match self.phase {
                 Phase::Greeting(_) => (CloseReason::UpstreamGreeting, "The mail server did not greet in time"),
                 _ => (CloseReason::Timeout, "Nothing was said for too long"),

@@ -23,7 +23,7 @@ impl Imap {
             return self.upstream_slip(ViolationKind::LineTooLong, "A capability list is too long", now, out);
         }
         let text = line.strip_suffix(b"\r\n").unwrap_or(line);
-        let Some(filtered) = self.filter_capabilities(text.get(list..).unwrap_or_default()) else {
+        let Some(filtered) = self.filter_capabilities(text.get(list..).unwrap_or_default(), now, out) else {
             self.say(Speaker::Upstream, None, line, now, out);
             return Fate::Pass;
         };
@@ -39,7 +39,7 @@ impl Imap {
     }
 
     /// The list as the client may see it, if that is another; learns from it what the proxy must know.
-    pub(super) fn filter_capabilities(&mut self, list: &[u8]) -> Option<Vec<u8>> {
+    pub(super) fn filter_capabilities(&mut self, list: &[u8], now: Instant, out: &mut Outbox) -> Option<Vec<u8>> {
         for name in list.split(|octet| *octet == b' ') {
             let is = |known: &str| name.eq_ignore_ascii_case(known.as_bytes());
             let rev2 = is("IMAP4rev2");
@@ -48,7 +48,13 @@ impl Imap {
             self.server.multiappend |= is("MULTIAPPEND");
         }
         self.learn_compression(list);
-        let filtered = self.capability_rules().filter(list);
+        let mut hide = self.hidden_of(list, now, out);
+        let mut rules = self.capability_rules();
+        if !hide.is_empty() {
+            hide.extend_from_slice(rules.hide);
+            rules.hide = &hide;
+        }
+        let filtered = rules.filter(list);
         self.server.scram_plus |= filtered.scram_plus;
         filtered.changed.then_some(filtered.octets)
     }
@@ -70,7 +76,7 @@ impl Imap {
 
     /// Whether a capability is shown to the client if the server has it.
     pub(super) fn is_capability_offered(&self, name: &str) -> bool {
-        self.capability_rules().show(name) != Shown::Hide
+        self.capability_rules().show(name) != Shown::Hide && !self.hides_capability(name, self.last)
     }
 
     /// What a capability list hides is refused as a command too. `IMAP4rev2` includes many extensions, so

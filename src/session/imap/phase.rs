@@ -9,7 +9,9 @@ use std::time::Instant;
 
 use bytes::Bytes;
 
-use super::judge::Refusal;
+use super::held::Gate;
+use super::refusal::Refusal;
+use crate::policy::Pace;
 use crate::redact::Redacted;
 use crate::session::{Answered, CloseReason, CommandId, Completion, Speaker, State};
 use crate::wire::ShortText;
@@ -123,6 +125,22 @@ pub(super) struct Prepared {
     /// Sent only when nothing is outstanding, and nothing after it until it is answered.
     pub(super) barrier: bool,
     pub(super) runs: Runs,
+    /// What it waits for beside its turn.
+    pub(super) gate: Gate,
+    /// How fast its content may flow.
+    pub(super) pace: Option<Arc<Pace>>,
+    /// How its line ended: what of it the client still sends if it does not go up.
+    pub(super) tail: Tail,
+    /// Its row in the table of commands, if it is in one.
+    pub(super) spec: Option<&'static Spec>,
+}
+
+impl Prepared {
+    /// A command that is no barrier, and waits for its turn alone.
+    pub(super) fn new(tag: Tag, id: CommandId, begun: Instant, kind: Kind, runs: Runs) -> Self {
+        let (barrier, gate, pace, tail, spec) = (false, Gate::Shut, None, Tail::Plain, None);
+        Self { tag, id, begun, kind, barrier, runs, gate, pace, tail, spec }
+    }
 }
 
 /// Runs of octets between which continuation requests are awaited.
@@ -210,6 +228,15 @@ pub(super) struct Sasl {
     pub(super) cancelled: Option<Refusal>,
     /// Responses that the client has given, an initial one included.
     pub(super) responses: u32,
+    /// The response that may not go up yet, where it is the policy's turn.
+    pub(super) waiting: Option<Box<Waiting>>,
+}
+
+/// A response of the client that names a user about whom a rule has more to say than yes or no.
+#[derive(Debug)]
+pub(super) struct Waiting {
+    pub(super) line: Redacted<Vec<u8>>,
+    pub(super) gate: Gate,
 }
 
 /// Who speaks next in an authentication exchange.
@@ -217,6 +244,8 @@ pub(super) struct Sasl {
 pub(super) enum Turn {
     Server,
     Client,
+    /// Neither: what the client said is held.
+    Policy,
 }
 
 /// IDLE.
@@ -251,12 +280,14 @@ pub(super) struct Pending {
     pub(super) rising: bool,
     /// Sizes of the messages it carried.
     pub(super) stored: Vec<u64>,
+    /// Its row in the table of commands, if it is in one.
+    pub(super) spec: Option<&'static Spec>,
 }
 
 impl Pending {
     /// A command that has just gone up, or begun to.
     pub(super) fn new(tag: Tag, id: CommandId, begun: Instant, kind: Kind) -> Self {
-        Self { tag, id, begun, kind, barrier: false, complete: false, rising: false, stored: Vec::new() }
+        Self { tag, id, begun, kind, barrier: false, complete: false, rising: false, stored: Vec::new(), spec: None }
     }
 }
 

@@ -76,7 +76,8 @@ impl Imap {
         let ready = self.responses.at_boundary()
             && self.responses.framer.is_fresh()
             && matches!(self.phase, Phase::Command)
-            && !self.is_transcribed(out);
+            && !self.is_transcribed(out)
+            && self.asks_no_arguments();
         let (mut rest, mut took) = (if ready { input } else { &[] }, None);
         let status_line = self.setup.terms.limits.status_line.min(hold);
         while !rest.is_empty() {

@@ -24,17 +24,28 @@ impl Imap {
         now: Instant,
         out: &mut Outbox,
     ) {
-        if self.is_transcribed(out) {
-            let by = if as_it_came { Speaker::Client } else { Speaker::ClientHeld };
-            self.say_text(
-                by,
-                Some(id),
-                masked(octets, &command.secrets, &command.literals),
-                octets.len() as u64,
-                now,
-                out,
-            );
+        let by = if as_it_came { Speaker::Client } else { Speaker::ClientHeld };
+        self.say_form(by, id, command, octets, now, out);
+    }
+
+    /// Reports a command in one of its forms.
+    pub(super) fn say_form(
+        &self,
+        by: Speaker,
+        id: CommandId,
+        command: &Command,
+        octets: &[u8],
+        now: Instant,
+        out: &mut Outbox,
+    ) {
+        if let Some(text) = self.form_of(command, octets, out) {
+            self.say_text(by, Some(id), text, octets.len() as u64, now, out);
         }
+    }
+
+    /// A command as the transcript shows it, if there is one.
+    pub(super) fn form_of(&self, command: &Command, octets: &[u8], out: &Outbox) -> Option<String> {
+        self.is_transcribed(out).then(|| masked(octets, &command.secrets, &command.literals))
     }
 
     /// Reports the line behind a message, which goes up as it came unless the session ends.

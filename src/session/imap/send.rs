@@ -6,10 +6,12 @@ use std::time::Instant;
 use bytes::{Bytes, BytesMut};
 
 use super::forward::kind_of;
+use super::held::Gate;
+use super::licence::Licence;
 use super::phase::{Answer, Body, Completing, Idle, Kind, Layer, Pending, Phase, Prepared, Runs, Then, Whose};
+use super::sizes::Sizes;
 use super::view::View;
 use super::{Imap, Step, secret};
-use crate::policy::Permit;
 use crate::session::{Alteration, Answered, CommandId, Completion, Observation, Outbox, Speaker};
 use crate::wire::Side;
 use crate::wire::imap::{Announced, Command, Enclosure, LiteralSpan, Tag};
@@ -18,36 +20,35 @@ use crate::wire::imap::{Announced, Command, Enclosure, LiteralSpan, Tag};
 const LONGEST_QUOTED: usize = 1000;
 
 impl Imap {
-    /// Sends a judged command up, now or when its turn comes. The permit is the proof of judgement.
-    pub(super) fn launch(&mut self, prepared: Box<Prepared>, _permit: Permit, out: &mut Outbox) {
-        self.phase = Phase::Hold(prepared);
-        self.try_launch(out);
-    }
-
     /// Sends the held command up if nothing is in its way.
     pub(super) fn try_launch(&mut self, out: &mut Outbox) -> Step {
         let Phase::Hold(prepared) = &self.phase else { return Step::Stalled };
+        if !matches!(prepared.gate, Gate::Open(_)) {
+            return Step::Stalled;
+        }
         // a continuation request must have one meaning: nothing is outstanding while a literal is open
         let alone = prepared.barrier || prepared.runs.left.len() > 1 || matches!(prepared.runs.then, Then::Body(_));
         if self.is_blocked(&prepared.tag) || (alone && !self.is_all_answered()) {
             return Step::Stalled;
         }
         let Phase::Hold(prepared) = std::mem::replace(&mut self.phase, Phase::Command) else { return Step::Stalled };
-        let Prepared { tag, id, begun, kind, barrier, runs } = *prepared;
+        let Prepared { tag, id, begun, kind, barrier, runs, pace, spec, .. } = *prepared;
+        self.paces.begin(id, pace);
         if matches!(kind, Kind::Select { .. }) {
             // what comes from now on is told of the new mailbox
             self.view = View::default();
+            self.sizes = Sizes::default();
         }
-        self.stand(Pending { barrier, ..Pending::new(tag, id, begun, kind) });
+        self.stand(Pending { barrier, spec, ..Pending::new(tag, id, begun, kind) });
         self.next_run(runs, out);
         Step::Advanced
     }
 
     /// A command that goes up as it came, whole, with those around it: only what it is must be remembered. The
-    /// permit is the proof of judgement.
-    pub(super) fn stand_whole(&mut self, command: &Command, id: CommandId, now: Instant, _permit: Permit) {
+    /// licence is the proof of judgement.
+    pub(super) fn stand_whole(&mut self, command: &Command, id: CommandId, now: Instant, _licence: Licence) {
         let whole = Pending::new(command.tag.clone(), id, now, kind_of(command));
-        self.stand(Pending { complete: true, ..whole });
+        self.stand(Pending { complete: true, spec: Some(command.spec), ..whole });
     }
 
     /// A command is outstanding from here on.

@@ -10,6 +10,7 @@ use bytes::{Buf, Bytes, BytesMut};
 
 use super::data::Data;
 use super::phase::{Idle, Phase};
+use super::shown::Unnamed;
 use super::{Imap, Step};
 use crate::session::{Alteration, Observation, Outbox, Speaker, ViolationKind};
 use crate::wire::Side;
@@ -32,6 +33,8 @@ pub(super) enum Progress {
     Start,
     /// Inside untagged data.
     Data(Data),
+    /// Inside data whose mailbox is not known yet.
+    Unnamed(Unnamed),
     /// The rest of a status line that was too long: it is thrown away.
     Cut {
         /// Octets of the line so far.
@@ -133,13 +136,17 @@ impl Imap {
             return false;
         }
         match plain_line(line) {
-            Some(PlainLine::Fetch { number, uid }) => {
+            Some(PlainLine::Fetch { number, uid, size }) => {
                 if let Some(uid) = uid {
                     self.view.learn(number, uid);
+                }
+                if let Some(size) = size.filter(|_| !self.asks_no_arguments()) {
+                    self.sizes.learn(number, uid.or_else(|| self.view.uid_of(number)), size);
                 }
                 self.say(Speaker::Upstream, None, line, now, out);
                 true
             }
+            Some(PlainLine::Done { .. }) if self.judges_answers() => false,
             Some(PlainLine::Done { tag }) => self.plainly_done(tag, line, now, out),
             None => false,
         }
@@ -147,9 +154,15 @@ impl Imap {
 
     fn take_piece(&mut self, piece: Piece, octets: &[u8], waiting: Waiting, now: Instant, out: &mut Outbox) -> Fate {
         match (&mut self.responses.progress, piece) {
-            (Progress::Data(data), Piece::Octets { last, .. }) => data.pass_octets(last),
+            (Progress::Data(data), Piece::Octets { last, .. }) => data.pass_octets(octets.len(), last),
             (Progress::Data(_), Piece::Line { tail, broken, .. }) => self.data_line(octets, tail, broken, now, out),
             (Progress::Data(_), Piece::Part { .. }) => self.data_part(octets, now, out),
+            (Progress::Unnamed(_), Piece::Line { tail, broken, .. }) => {
+                self.unnamed_more(octets, Some((tail, broken)), now, out)
+            }
+            (Progress::Unnamed(_), Piece::Part { .. } | Piece::Octets { .. }) => {
+                self.unnamed_more(octets, None, now, out)
+            }
             (Progress::Cut { removed, added }, piece) => {
                 *removed = removed.saturating_add(octets.len() as u64);
                 if let Piece::Line { .. } = piece {

@@ -39,6 +39,7 @@ impl Imap {
             return self.upstream_slip(ViolationKind::Framing, "A tagged BYE or PREAUTH", now, out);
         }
         self.note_login(at, status.word);
+        self.judge_completion(at, status, now, out);
         if self.pending.get(at).is_some_and(|pending| !pending.complete) {
             return self.open_answered(status, line, whole, early, now, out);
         }
@@ -348,7 +349,7 @@ impl Imap {
         let text = if torn { text.get(..status.code_span.start)? } else { text };
         let mut octets = match code.map(code_kind) {
             Some(CodeKind::Capability(list)) => {
-                let list = self.filter_capabilities(list);
+                let list = self.filter_capabilities(list, now, out);
                 list.map(|list| {
                     why = Some(Alteration::Capabilities);
                     spliced(text, status, &[b"[CAPABILITY ", list.as_slice(), b"]"].concat())
@@ -360,6 +361,12 @@ impl Imap {
             }
             Some(CodeKind::Other) | None => None,
         };
+        if let Some(words) =
+            self.worded(octets.as_deref().unwrap_or(text), line.len().saturating_sub(2), text.len(), status)
+        {
+            why = why.or(Some(Alteration::Policy));
+            octets = Some(words);
+        }
         if Tail::of(octets.as_deref().unwrap_or(text)) != Tail::Plain {
             why = why.or(Some(Alteration::TextTail));
             octets.get_or_insert_with(|| text.to_vec()).push(b'.');

@@ -6,10 +6,11 @@ use std::time::Instant;
 
 use bytes::BytesMut;
 
-use super::judge::Refusal;
+use super::licence::Licence;
 use super::phase::{Kind, Phase, Prepared, Runs, Then};
+use super::refusal::Refusal;
 use super::{Imap, send, wipe};
-use crate::policy::{Arguments, Facts, Permit};
+use crate::policy::{Arguments, Facts};
 use crate::redact::MASK;
 use crate::session::{CommandId, Observation, Outbox, Speaker, ViolationKind};
 use crate::wire::imap::{Malformed, Reason, Unlisted, parse_unlisted, unlisted_verb};
@@ -41,10 +42,12 @@ impl Imap {
                 self.phase = Phase::Answer(Box::new(refusal.answer(command.tag.as_str(), id, now)));
                 self.try_answer(now, out);
             }
-            Ok(permit) => {
+            Ok(mut licence) => {
+                // nothing is known of it that could be changed
+                licence.edits.clear();
                 let runs = Runs { left: send::encode(octets, &[], None, true).left, then: Then::Command };
-                let (tag, kind) = (command.tag, Kind::Plain);
-                self.launch(Box::new(Prepared { tag, id, begun: now, kind, barrier: true, runs }), permit, out);
+                let prepared = Prepared { barrier: true, ..Prepared::new(command.tag, id, now, Kind::Plain, runs) };
+                self.launch(Box::new(prepared), licence, now, out);
             }
         }
     }
@@ -55,7 +58,7 @@ impl Imap {
         command: &Unlisted,
         now: Instant,
         out: &mut Outbox,
-    ) -> Result<Permit, Refusal> {
+    ) -> Result<Licence, Refusal> {
         let violated = |kind, refusal: Refusal, out: &mut Outbox| {
             Self::violated(Side::Client, kind, refusal.sentence().to_owned(), now, out);
             Err(refusal)

@@ -101,7 +101,7 @@ impl View {
     }
 
     /// The number of the message with this UID, if it was told.
-    fn number_of(&self, uid: u32) -> Option<u32> {
+    pub(super) fn number_of(&self, uid: u32) -> Option<u32> {
         let run = self.runs.iter().find(|run| run.uid <= uid && uid - run.uid < run.len)?;
         Some(run.number + (uid - run.uid))
     }

@@ -1,19 +1,23 @@
 //! The client's commands: read by the strict grammar, judged, and only then sent up.
 
-use bytes::{Bytes, BytesMut};
+use std::time::Instant;
 
+use bytes::BytesMut;
+
+use super::judge::Named;
 use super::request::{Initial, Request};
-use super::slot::{Answer, Asked, Slot};
-use super::turn::{Cursor, Turn};
+use super::slot::{Answer, Asked, Ending, Slot};
+use super::turn::{Cursor, Turn, shown};
 use super::{Phase, Pop3, QUEUE};
-use crate::policy::{Arguments, Decision, Denial, Facts, Mode, Outcome, Permit, Policy, SessionFacts, Verdict};
+use crate::policy::{Outcome, Permit, Policy, Verdict};
 use crate::session::{
     Alteration, Answered, CloseReason, CommandId, Completion, MessageRef, Observation, Speaker, State, ViolationKind,
 };
 use crate::wire::pop3::{
-    Command, Keyword, Names, Piece, SyntaxError, Unknown, is_offered, is_unlisted_sound, text_of, unlisted_keyword,
+    Command, Keyword, Names, Piece, Status, SyntaxError, Unknown, is_offered, is_unlisted_sound, text_of,
+    unlisted_keyword,
 };
-use crate::wire::{Effect, Operation, Side};
+use crate::wire::{Operation, ShortText, Side};
 
 /// Why a command is not for the server.
 struct Objection {
@@ -66,9 +70,13 @@ impl Pop3 {
 
     /// Whether the next command's turn has come: nothing is owed, or the server takes commands ahead.
     fn may_begin(&self) -> bool {
+        if self.held.is_some() {
+            return false;
+        }
         match self.queue.back() {
             None => self.state != State::Update,
             Some(Slot { answer: Answer::Upstream(asked), .. }) if asked.stands_alone() => false,
+            Some(Slot { answer: Answer::Local { ending: Some(_), .. }, .. }) => false,
             Some(_) => self.advertised.pipelining && self.queue.len() < QUEUE,
         }
     }
@@ -99,23 +107,18 @@ impl Pop3 {
             self.begin(id, &request, Speaker::ClientHeld, count, turn);
             turn.violated(Side::Client, objection.kind, objection.reply);
             cursor.discard(count, turn.out);
-            self.answer_locally(id, count, format!("-ERR {}\r\n", objection.reply), Answered::Syntax, turn);
+            self.answer_locally(id, count, format!("-ERR {}\r\n", objection.reply), Answered::Syntax, None, turn);
             self.count_error(turn);
             return;
         }
         let user = request.user.as_deref().or(self.user.as_deref());
-        let verdict = self.judge(user, &request.label, request.operation, request.effect, request.message);
-        let Verdict { outcome, decisions } = verdict;
-        let permit = match outcome {
-            Outcome::Allow(permit) => permit,
-            Outcome::Deny(denial) if self.enforces() => {
-                self.begin(id, &request, Speaker::ClientHeld, count, turn);
-                cursor.discard(count, turn.out);
-                self.report(id, decisions, turn);
-                self.deny(id, count, &request, &denial, turn);
-                return;
-            }
-            _ => Policy::own(),
+        let Verdict { outcome, decisions } = self.judge(user, &Named::of(&request), &request.items());
+        turn.note(&decisions);
+        let outcome = if self.enforces() { outcome } else { Outcome::Allow(Policy::own()) };
+        let (permit, pace) = match outcome {
+            Outcome::Allow(permit) => (permit, None),
+            Outcome::Throttle(permit, throttle) if throttle.wait.is_zero() => (permit, throttle.pace),
+            outcome => return self.carry_out(outcome, decisions, (id, request, count), cursor, turn),
         };
         if matches!(request.asked, Asked::Stls) {
             self.begin(id, &request, Speaker::ClientHeld, count, turn);
@@ -135,7 +138,8 @@ impl Pop3 {
             turn.violated(Side::Client, ViolationKind::BareLineEnd, "A command line ends in a bare LF");
         }
         send_up(permit, &request, id, count, if lower > 0 { canonical } else { 0 }, cursor, turn);
-        self.await_answer(id, request.asked, turn);
+        let slot = Slot { pace, ..self.slot(id, turn.now, || Named::of(&request)) };
+        self.await_answer(request.asked, slot, turn);
     }
 
     /// A line that is no command: refused, or passed on as it is to a server that may know better.
@@ -154,17 +158,18 @@ impl Pop3 {
             self.begin(id, &request, Speaker::ClientHeld, count, turn);
             turn.violated(Side::Client, kind, reply);
             cursor.discard(count, turn.out);
-            self.answer_locally(id, count, format!("-ERR {reply}\r\n"), Answered::Syntax, turn);
+            self.answer_locally(id, count, format!("-ERR {reply}\r\n"), Answered::Syntax, None, turn);
             self.count_error(turn);
             return;
         }
         self.begin(id, &request, Speaker::Client, count, turn);
         turn.violated(Side::Client, kind, reply);
         let user = self.user.as_deref();
-        let verdict = self.judge(user, &request.label, request.operation, request.effect, None);
+        let verdict = self.judge(user, &Named::of(&request), &[]);
         self.report(id, verdict.decisions, turn);
         cursor.keep_secret(count, 0, turn.out);
-        self.await_answer(id, request.asked, turn);
+        let slot = self.slot(id, turn.now, || Named::of(&request));
+        self.await_answer(request.asked, slot, turn);
     }
 
     /// A piece of a line longer than its limit: dropped up to the line's end and refused there, or
@@ -187,11 +192,12 @@ impl Pop3 {
         let request = Request::malformed(SyntaxError::Unknown, so_far);
         if self.enforces() {
             self.begin(id, &request, Speaker::ClientHeld, so_far, turn);
-            self.answer_locally(id, so_far, format!("-ERR {detail}\r\n"), Answered::Syntax, turn);
+            self.answer_locally(id, so_far, format!("-ERR {detail}\r\n"), Answered::Syntax, None, turn);
             self.count_error(turn);
         } else {
             self.begin(id, &request, Speaker::Client, so_far, turn);
-            self.await_answer(id, Asked::Unknown, turn);
+            let slot = self.slot(id, turn.now, || Named::of(&request));
+            self.await_answer(Asked::Unknown, slot, turn);
         }
         true
     }
@@ -247,6 +253,9 @@ impl Pop3 {
         let object = |kind, reply, always| Some(Objection { kind, reply, always });
         let (listed, names) = (self.advertised.channel_binding, self.names());
         let offered = |unknown| is_offered(mechanism.as_bytes(), listed, unknown, names);
+        if self.is_ruled_out(&format!("AUTH={mechanism}")) {
+            return object(ViolationKind::UnknownCommand, "That mechanism is not available here", true);
+        }
         if !offered(Unknown::Hide) {
             let always = !offered(Unknown::Show);
             return object(ViolationKind::UnknownCommand, "That mechanism is not available here", always);
@@ -280,69 +289,24 @@ impl Pop3 {
         };
         let names = [offer, keyword.as_label()];
         self.setup.terms.hide.iter().any(|hidden| names.iter().any(|name| hidden.eq_ignore_ascii_case(name)))
-    }
-
-    pub(super) fn judge(
-        &self,
-        user: Option<&str>,
-        command: &str,
-        operation: Operation,
-        effect: Effect,
-        message: Option<u32>,
-    ) -> Verdict {
-        let session = SessionFacts {
-            connection: &self.setup.connection,
-            tls: self.tls.as_ref(),
-            now: self.last_activity,
-            user,
-            logged_in: matches!(self.state, State::Transaction | State::Update),
-        };
-        self.setup.terms.policy.judge(&Facts {
-            session,
-            command,
-            operation,
-            effect,
-            mailboxes: &[],
-            selected: None,
-            message,
-            nth_message: None,
-            arguments: Arguments::default(),
-            answer: None,
-        })
-    }
-
-    /// Tells what the rules said; in posture observe nothing of it is done.
-    pub(super) fn report(&self, id: CommandId, decisions: Vec<Decision>, turn: &mut Turn<'_>) {
-        for mut decision in decisions {
-            decision.mode = if self.enforces() { decision.mode } else { Mode::Observe };
-            turn.observe(Observation::Decided { id, decision: Box::new(decision) });
-        }
-    }
-
-    fn deny(&mut self, id: CommandId, count: usize, request: &Request, denial: &Denial, turn: &mut Turn<'_>) {
-        if matches!(request.asked, Asked::User(_)) {
-            // the server would combine the next PASS with the name before
-            self.user = None;
-        }
-        self.answer_locally(
-            id,
-            count,
-            format!("-ERR [{}] {}\r\n", denial.pop3_code, denial.reply),
-            Answered::Policy,
-            turn,
-        );
+            || names.iter().any(|name| self.is_ruled_out(name))
     }
 
     /// STLS is between the client and the proxy (RFC 2595 §4). What the client sent behind it stays in
     /// the inbox and goes to the TLS engine, never to the parser.
-    fn stls(&mut self, id: CommandId, count: usize, turn: &mut Turn<'_>) {
-        self.answer_locally(id, count, "+OK Begin TLS negotiation\r\n".to_owned(), Answered::Proxy, turn);
+    pub(super) fn stls(&mut self, id: CommandId, count: usize, turn: &mut Turn<'_>) {
+        self.answer_locally(id, count, "+OK Begin TLS negotiation\r\n".to_owned(), Answered::Proxy, None, turn);
         self.phase = Phase::ClientTls;
         turn.out.start_tls(Side::Client);
     }
 
     fn begin(&self, id: CommandId, request: &Request, by: Speaker, octets: usize, turn: &mut Turn<'_>) {
         turn.said(by, Some(id), octets, || request.shown.clone());
+        self.begun(id, request, turn);
+    }
+
+    /// Reports a command of which nothing is said yet.
+    pub(super) fn begun(&self, id: CommandId, request: &Request, turn: &mut Turn<'_>) {
         let message = request.message.map(|number| {
             let (number, unique_id) = (Some(number), self.unique_ids.of(number));
             Box::new(MessageRef { number, unique_id, ..MessageRef::default() })
@@ -363,34 +327,37 @@ impl Pop3 {
         CommandId(self.commands)
     }
 
-    fn await_answer(&mut self, id: CommandId, asked: Asked, turn: &mut Turn<'_>) {
+    /// The place in the queue of a command that goes up.
+    pub(super) fn slot(&self, id: CommandId, begun: Instant, named: impl FnOnce() -> Named) -> Slot {
+        let named = self.judges_answers().then(named);
+        Slot { id, begun, answer: Answer::Upstream(Asked::Status), code: None, named, pace: None }
+    }
+
+    pub(super) fn await_answer(&mut self, asked: Asked, slot: Slot, turn: &mut Turn<'_>) {
         self.after_unknown = false;
         if matches!(asked, Asked::Quit) && self.state == State::Transaction {
             self.enter(State::Update, turn);
         }
-        self.queue.push_back(Slot { id, begun: turn.now, answer: Answer::Upstream(asked), code: None });
-    }
-
-    /// Answers for the server: `held` octets of the client do not go up.
-    fn answer_locally(&mut self, id: CommandId, held: usize, reply: String, by: Answered, turn: &mut Turn<'_>) {
-        let why = if by == Answered::Policy { Alteration::Policy } else { Alteration::Local };
-        turn.altered(Side::Upstream, why, held, 0);
-        turn.altered(Side::Client, why, 0, reply.len());
-        let answer = Answer::Local { reply: Bytes::from(reply), by };
-        self.queue.push_back(Slot { id, begun: turn.now, answer, code: None });
-        self.deliver(turn);
+        self.queue.push_back(Slot { answer: Answer::Upstream(asked), ..slot });
     }
 
     /// Gives the answers of the proxy whose turn has come. What is kept of the server must be out.
     pub(super) fn deliver(&mut self, turn: &mut Turn<'_>) {
-        while let Some(Slot { id, begun, answer: Answer::Local { reply, by }, .. }) =
+        while let Some(Slot { id, begun, answer: Answer::Local { reply, by, ending }, .. }) =
             self.queue.pop_front_if(|slot| matches!(slot.answer, Answer::Local { .. }))
         {
             let completion = if reply.starts_with(b"+OK") { Completion::Ok } else { Completion::No };
-            let code = reply.starts_with(b"-ERR [SYS/PERM]").then(|| "SYS/PERM".into());
-            turn.tell_client(Some(id), reply);
+            let first = reply.split(|octet| *octet == b'\r').next().unwrap_or_default();
+            let code = Status::parse(first).and_then(|status| status.code()).map(ShortText::from);
+            for line in reply.split_inclusive(|octet| *octet == b'\n') {
+                turn.said(Speaker::ProxyToClient, Some(id), line.len(), || shown(line));
+            }
+            turn.out.send(Side::Client, reply);
             let latency = turn.now.saturating_duration_since(begun);
             turn.observe(Observation::CommandCompleted { id, completion, code, by, latency });
+            if let Some(Ending { reason, detail }) = ending {
+                return self.end(reason, detail, None, turn);
+            }
         }
     }
 
@@ -418,8 +385,7 @@ fn send_up(
     turn: &mut Turn<'_>,
 ) {
     if canonical > 0 {
-        turn.altered(Side::Upstream, Alteration::Canonical, canonical, canonical);
-        turn.said(Speaker::ProxyToUpstream, Some(id), count, || canonical_text(&request.shown, canonical));
+        self::canonical(request, id, count, turn);
     }
     if request.is_secret {
         cursor.keep_secret(count, canonical, turn.out);
@@ -433,6 +399,12 @@ fn send_up(
     } else {
         cursor.keep(count);
     }
+}
+
+/// Tells that the names at the front of a command go up in upper case.
+pub(super) fn canonical(request: &Request, id: CommandId, count: usize, turn: &mut Turn<'_>) {
+    turn.altered(Side::Upstream, Alteration::Canonical, request.names, request.names);
+    turn.said(Speaker::ProxyToUpstream, Some(id), count, || canonical_text(&request.shown, request.names));
 }
 
 /// The names at the front of a line are plain ASCII, so they are as long when shown.

@@ -23,6 +23,7 @@ impl Pop3 {
             turn.tell_client(id, Bytes::from(format!("-ERR [{code}] {}\r\n", printable(sentence))));
         }
         self.body_torn(turn);
+        self.drop_held(turn);
         for slot in std::mem::take(&mut self.queue) {
             let by = match slot.answer {
                 Answer::Local { by, .. }
@@ -91,7 +92,8 @@ impl Pop3 {
 
     /// A client that has closed its sending half still gets the answers to what it asked.
     pub(super) fn client_ended(&mut self, turn: &mut Turn<'_>) {
-        let waits = self.phase == Phase::Open && !self.queue.is_empty() && !self.is_clients_turn();
+        let owed = self.held.is_some() || (!self.queue.is_empty() && !self.is_clients_turn());
+        let waits = self.phase == Phase::Open && owed;
         if !waits {
             self.end(CloseReason::ClientEof, "The client closed the connection", None, turn);
         }

@@ -1,13 +1,16 @@
 //! The authentication exchange (RFC 5034 §4): the client's lines are secrets, yet they name the user,
 //! so each is read and judged before it goes up, and none is shown.
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
 
 use super::Pop3;
-use super::slot::{Answer, Asked, Exchange, ExchangeTurn, Slot};
+use super::judge::Named;
+use super::slot::{Answer, Asked, Ending, ExchangeTurn, Slot};
 use super::turn::{Cursor, Turn};
-use crate::policy::Outcome;
-use crate::redact::MASK;
+use crate::policy::{Outcome, Permit};
+use crate::redact::{MASK, Redacted};
 use crate::session::{Alteration, Answered, CommandId, Speaker, ViolationKind};
 use crate::wire::Side;
 use crate::wire::pop3::{Keyword, Piece, SaslLine, binds_channel, read_response, text_of};
@@ -17,6 +20,8 @@ use crate::wire::{Effect, Operation};
 enum Step {
     /// It goes up.
     Pass(Option<String>),
+    /// A rule says what becomes of it.
+    Hold(Outcome, Option<String>),
     /// It does not, and the exchange is given up.
     GiveUp { reply: String, by: Answered, user: Option<String> },
 }
@@ -94,13 +99,18 @@ impl Pop3 {
                 return give_up("Channel binding is not possible here", Answered::Syntax, user);
             }
         }
-        let verdict =
-            self.judge(user.as_deref(), Keyword::Auth.as_label(), Operation::Authenticate, Effect::Session, None);
+        let named = Named {
+            command: Cow::Borrowed(Keyword::Auth.as_label()),
+            operation: Operation::Authenticate,
+            effect: Effect::Session,
+            message: None,
+        };
+        let verdict = self.judge(user.as_deref(), &named, &[]);
+        turn.note(&verdict.decisions);
         self.report(id, verdict.decisions, turn);
         match verdict.outcome {
-            Outcome::Deny(denial) if self.enforces() => {
-                give_up(&format!("[{}] {}", denial.pop3_code, denial.reply), Answered::Policy, user)
-            }
+            Outcome::Allow(_) => Step::Pass(user),
+            outcome if self.enforces() => Step::Hold(outcome, user),
             _ => Step::Pass(user),
         }
     }
@@ -116,31 +126,65 @@ impl Pop3 {
         turn: &mut Turn<'_>,
     ) {
         let shown = || if is_cancel { "*".to_owned() } else { MASK.to_owned() };
-        let Some(Slot { answer: Answer::Upstream(Asked::Auth(exchange)), .. }) = self.queue.front_mut() else { return };
         match step {
             Step::Pass(user) => {
                 turn.said(Speaker::Client, Some(id), count, shown);
                 cursor.keep_secret(count, 0, turn.out);
-                *exchange = Exchange {
-                    mechanism: std::mem::take(&mut exchange.mechanism),
-                    user,
-                    responses: exchange.responses + 1,
-                    turn: ExchangeTurn::Server,
-                };
+                self.servers_turn(user);
+            }
+            Step::Hold(outcome, user) => {
+                let line = cursor.take(count, turn.out);
+                self.hold_response(outcome, id, user, line, turn);
             }
             Step::GiveUp { reply, by, user } => {
-                exchange.user = user;
                 turn.said(Speaker::ClientHeld, Some(id), count, shown);
-                exchange.turn = ExchangeTurn::Cancelled { reply: Bytes::from(reply), by };
                 cursor.discard(count, turn.out);
-                let why = if by == Answered::Policy { Alteration::Policy } else { Alteration::Local };
-                turn.altered(Side::Upstream, why, count, 3);
-                turn.said(Speaker::ProxyToUpstream, Some(id), 3, || "*".to_owned());
-                cursor.insert(&b"*\r\n"[..], turn.out);
+                self.give_up(id, (reply, by), user, count, None, turn);
                 if by == Answered::Syntax {
                     self.count_error(turn);
                 }
             }
         }
+    }
+
+    /// A line that was held goes up.
+    pub(super) fn pass_response(
+        &mut self,
+        _permit: Permit,
+        user: Option<String>,
+        line: Redacted<Vec<u8>>,
+        turn: &mut Turn<'_>,
+    ) {
+        let id = self.queue.front().map(|slot| slot.id);
+        turn.said(Speaker::Client, id, line.expose().len(), || MASK.to_owned());
+        turn.out.send(Side::Upstream, line.into_wire());
+        self.servers_turn(user);
+    }
+
+    fn servers_turn(&mut self, user: Option<String>) {
+        let Some(Slot { answer: Answer::Upstream(Asked::Auth(exchange)), .. }) = self.queue.front_mut() else { return };
+        exchange.user = user;
+        exchange.responses += 1;
+        exchange.turn = ExchangeTurn::Server;
+    }
+
+    /// The proxy gives the exchange up for the client: `count` octets of it do not go up, and it hears `reply` when
+    /// the server has heard of it.
+    pub(super) fn give_up(
+        &mut self,
+        id: CommandId,
+        (reply, by): (String, Answered),
+        user: Option<String>,
+        count: usize,
+        ending: Option<Ending>,
+        turn: &mut Turn<'_>,
+    ) {
+        let Some(Slot { answer: Answer::Upstream(Asked::Auth(exchange)), .. }) = self.queue.front_mut() else { return };
+        exchange.user = user;
+        exchange.turn = ExchangeTurn::Cancelled { reply: Bytes::from(reply), by, ending };
+        let why = if by == Answered::Policy { Alteration::Policy } else { Alteration::Local };
+        turn.altered(Side::Upstream, why, count, 3);
+        turn.said(Speaker::ProxyToUpstream, Some(id), 3, || "*".to_owned());
+        turn.out.send(Side::Upstream, &b"*\r\n"[..]);
     }
 }

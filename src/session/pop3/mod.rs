@@ -11,12 +11,17 @@
 //! posture observe it is taken for the body of a multi-line response and passes up to its end, and in
 //! posture enforce, where it could be mail that was never judged, the session ends.
 
+mod answers;
 mod bare_lf;
 mod client;
+mod edit;
 mod ending;
 mod exchange;
+mod held;
+mod judge;
 mod multiline;
 mod request;
+mod sizes;
 mod slot;
 mod turn;
 mod unique_ids;
@@ -26,11 +31,13 @@ use std::collections::VecDeque;
 use std::time::Instant;
 
 use self::bare_lf::BareLf;
+use self::held::Held;
 use self::multiline::Reading;
+use self::sizes::Sizes;
 use self::slot::{Answer, Asked, ExchangeTurn, Slot};
 use self::turn::Turn;
 use self::unique_ids::UniqueIds;
-use super::{CloseReason, Inboxes, Observation, Outbox, Posture, Secured, Session, Setup, State, TlsMode};
+use super::{CloseReason, CommandId, Inboxes, Observation, Outbox, Posture, Secured, Session, Setup, State, TlsMode};
 use crate::policy::ClientTls;
 use crate::wire::Side;
 use crate::wire::pop3::{Advertised, LineEnd, LineFramer};
@@ -63,6 +70,11 @@ pub struct Pop3 {
     /// The last answer was to a command that is not known, and may have a body.
     after_unknown: bool,
     unique_ids: UniqueIds,
+    sizes: Sizes,
+    /// A command that was judged and may not go up yet.
+    held: Option<Held>,
+    /// The server is not heard until then: a rule slows down what it sends.
+    paced_until: Option<Instant>,
     commands: u32,
     errors: u32,
     last_activity: Instant,
@@ -118,6 +130,9 @@ impl Pop3 {
             advertised: Advertised::default(),
             after_unknown: false,
             unique_ids: UniqueIds::default(),
+            sizes: Sizes::default(),
+            held: None,
+            paced_until: None,
             commands: 0,
             errors: 0,
             last_activity,
@@ -162,7 +177,7 @@ impl Pop3 {
         let Some(Slot { answer: Answer::Upstream(Asked::Auth(exchange)), .. }) = self.queue.front() else {
             return false;
         };
-        matches!(exchange.turn, ExchangeTurn::Client)
+        matches!(exchange.turn, ExchangeTurn::Client) && self.held.is_none()
     }
 }
 
@@ -173,13 +188,14 @@ impl Session for Pop3 {
     fn advance(&mut self, inboxes: &mut Inboxes, now: Instant, out: &mut Outbox) {
         self.last_activity = now;
         let mut turn = self.turn(now, out);
+        self.wake(&mut turn);
         loop {
             self.hear(&mut inboxes.upstream, &mut turn);
             if !self.serve(&mut inboxes.client, &mut turn) {
                 break;
             }
         }
-        if inboxes.upstream_ended {
+        if inboxes.upstream_ended && self.paced_until.is_none() {
             self.upstream_ended(&mut turn);
         } else if inboxes.client_ended {
             self.client_ended(&mut turn);
@@ -189,7 +205,8 @@ impl Session for Pop3 {
     fn wants(&self, side: Side) -> bool {
         match (self.phase, side) {
             (Phase::Open, Side::Client) => self.queue.len() < QUEUE && self.state != State::Update,
-            (Phase::Open | Phase::Opaque | Phase::ClientTls, Side::Upstream) | (Phase::Opaque, Side::Client) => true,
+            (Phase::Open, Side::Upstream) => self.paced_until.is_none(),
+            (Phase::Opaque | Phase::ClientTls, Side::Upstream) | (Phase::Opaque, Side::Client) => true,
             (Phase::Greeting | Phase::UpstreamStls { .. }, side) => side == Side::Upstream,
             (Phase::ClientTls, Side::Client) | (Phase::UpstreamTls { .. } | Phase::Closed, _) => false,
         }
@@ -219,7 +236,57 @@ impl Session for Pop3 {
         }
     }
 
+    fn answered(&mut self, id: CommandId, allowed: bool, now: Instant, out: &mut Outbox) {
+        self.last_activity = now;
+        let mut turn = self.turn(now, out);
+        self.told(id, allowed, &mut turn);
+    }
+
     fn deadline(&self) -> Option<Instant> {
+        // what waits by a rule is no silence of a peer
+        self.wakes().or_else(|| self.silent_until())
+    }
+
+    fn expire(&mut self, now: Instant, out: &mut Outbox) {
+        if self.deadline().is_none_or(|deadline| now < deadline) {
+            return;
+        }
+        let mut turn = self.turn(now, out);
+        if self.wakes().is_some() {
+            self.last_activity = now;
+            self.wake(&mut turn);
+        } else {
+            self.expired(&mut turn);
+        }
+    }
+
+    fn farewell(&mut self, why: CloseReason, sentence: &str, now: Instant, out: &mut Outbox) {
+        let mut turn = self.turn(now, out);
+        self.end(why, sentence, Some(sentence), &mut turn);
+    }
+
+    fn is_idle(&self) -> bool {
+        let nothing = self.queue.is_empty() && self.held.is_none();
+        self.phase == Phase::Open && nothing && matches!(self.reading, Reading::Status)
+    }
+}
+
+impl Pop3 {
+    /// When something goes on that a rule has slowed down.
+    fn wakes(&self) -> Option<Instant> {
+        self.held_until().into_iter().chain(self.paced_until).min()
+    }
+
+    /// What waited for this moment goes on.
+    fn wake(&mut self, turn: &mut Turn<'_>) {
+        if self.paced_until.is_some_and(|until| until <= turn.now) {
+            self.paced_until = None;
+        }
+        self.release_due(turn);
+    }
+
+    /// When the silence of a peer has lasted too long.
+    fn silent_until(&self) -> Option<Instant> {
         let limits = &self.setup.terms.limits;
         match self.phase {
             Phase::Greeting | Phase::UpstreamStls { .. } => {
@@ -232,22 +299,5 @@ impl Session for Pop3 {
             // the handshake is under the shell's own limit
             Phase::UpstreamTls { .. } | Phase::ClientTls | Phase::Closed => None,
         }
-    }
-
-    fn expire(&mut self, now: Instant, out: &mut Outbox) {
-        if self.deadline().is_none_or(|deadline| now < deadline) {
-            return;
-        }
-        let mut turn = self.turn(now, out);
-        self.expired(&mut turn);
-    }
-
-    fn farewell(&mut self, why: CloseReason, sentence: &str, now: Instant, out: &mut Outbox) {
-        let mut turn = self.turn(now, out);
-        self.end(why, sentence, Some(sentence), &mut turn);
-    }
-
-    fn is_idle(&self) -> bool {
-        self.phase == Phase::Open && self.queue.is_empty() && matches!(self.reading, Reading::Status)
     }
 }

@@ -7,7 +7,7 @@ use super::turn::{Cursor, Turn, shown};
 use super::{Phase, Pop3};
 use crate::session::{Alteration, CommandId, MessageRef, Observation, Posture, Speaker, ViolationKind};
 use crate::wire::Side;
-use crate::wire::pop3::{Body, Filter, Indicator, Passed, Piece, Repair, Unknown, has_bare_line_end, text_of};
+use crate::wire::pop3::{Body, Filter, Indicator, Names, Passed, Piece, Repair, Unknown, has_bare_line_end, text_of};
 
 /// What the server's next octets are part of.
 #[derive(Debug)]
@@ -58,10 +58,13 @@ impl Pop3 {
         let body = || Body::new(self.repair());
         match asked {
             Asked::Message { .. } => Some(Reading::Message { body: body(), octets: 0, stray: false }),
-            Asked::Listing | Asked::UniqueIds => Some(Reading::List { body: body(), tap: LineTap::default() }),
+            Asked::Listing | Asked::Sizes | Asked::UniqueIds => {
+                Some(Reading::List { body: body(), tap: LineTap::default() })
+            }
             Asked::Capabilities | Asked::Mechanisms => Some(Reading::Collected(Vec::new())),
             Asked::Status
             | Asked::UniqueId
+            | Asked::Size
             | Asked::User(_)
             | Asked::Pass
             | Asked::Apop(_)
@@ -83,11 +86,14 @@ impl Pop3 {
     /// A run of a message.
     pub(super) fn message(&mut self, cursor: &mut Cursor<'_>, turn: &mut Turn<'_>) -> bool {
         let Reading::Message { body, octets, .. } = &mut self.reading else { return false };
-        let Some(Passed { taken, mended, ended }) = body.next(cursor.rest()) else { return false };
+        let Some(Passed { taken, mended, ended }) = body.next(portion(self.queue.front(), cursor.rest())) else {
+            return false;
+        };
         let sent = mended.as_ref().map_or(taken, Vec::len) as u64;
         // the terminating line is no content
         *octets += if ended { sent.saturating_sub(3) } else { sent };
         hand_on(cursor, taken, mended, turn);
+        self.slow_down(taken, turn);
         if ended {
             self.body_done(turn);
             self.finish(cursor, turn);
@@ -97,18 +103,22 @@ impl Pop3 {
 
     /// A run of a list.
     pub(super) fn list(&mut self, cursor: &mut Cursor<'_>, turn: &mut Turn<'_>) -> bool {
-        let (id, learns) = match self.queue.front() {
-            Some(Slot { id, answer, .. }) => (*id, matches!(answer, Answer::Upstream(Asked::UniqueIds))),
-            None => return false,
-        };
+        let Some(slot) = self.queue.front() else { return false };
+        let id = slot.id;
+        let learns = |asked: fn(&Asked) -> bool| matches!(&slot.answer, Answer::Upstream(of) if asked(of));
+        let learns_ids = learns(|asked| matches!(asked, Asked::UniqueIds));
+        let learns_sizes = learns(|asked| matches!(asked, Asked::Sizes));
         let Reading::List { body, tap } = &mut self.reading else { return false };
-        let Some(Passed { taken, mended, ended }) = body.next(cursor.rest()) else { return false };
+        let rest = portion(Some(slot), cursor.rest());
+        let Some(Passed { taken, mended, ended }) = body.next(rest) else { return false };
         let sent = mended.as_deref().unwrap_or_else(|| cursor.front(taken));
         let content = if ended { sent.split_last_chunk::<3>().map_or(sent, |(content, _)| content) } else { sent };
-        let (ids, mut lines, mut folded) = (&mut self.unique_ids, tap.lines, tap.folded);
+        let (ids, sizes, mut lines, mut folded) = (&mut self.unique_ids, &mut self.sizes, tap.lines, tap.folded);
         tap.feed(content, |line| {
-            if learns {
+            if learns_ids {
                 ids.learn(text_of(line));
+            } else if learns_sizes {
+                sizes.learn(text_of(line));
             }
             lines += 1;
             if lines <= LineTap::SHOWN {
@@ -119,11 +129,19 @@ impl Pop3 {
         });
         (tap.lines, tap.folded) = (lines, folded);
         hand_on(cursor, taken, mended, turn);
+        self.slow_down(taken, turn);
         if ended {
             self.body_done(turn);
             self.finish(cursor, turn);
         }
         true
+    }
+
+    /// Octets of a body have passed: what its rule allows decides when more may.
+    fn slow_down(&mut self, taken: usize, turn: &Turn<'_>) {
+        let Some(pace) = self.queue.front().and_then(|slot| slot.pace.as_ref()) else { return };
+        let wait = pace.take(taken as u64, turn.now);
+        self.paced_until = (!wait.is_zero()).then(|| turn.now + wait);
     }
 
     /// A line of a list that is filtered as a whole.
@@ -162,8 +180,15 @@ impl Pop3 {
     fn filter(&mut self, lines: &[u8], end: &[u8], cursor: &mut Cursor<'_>, turn: &mut Turn<'_>) {
         let stls = self.is_in_clear() && self.state == crate::session::State::NotAuthenticated && !self.utf8;
         let unknown = if self.enforces() { Unknown::Hide } else { Unknown::Show };
-        let filter = Filter { unknown, names: self.names(), login: !self.is_in_clear(), stls };
         let of_capa = matches!(self.queue.front(), Some(Slot { answer: Answer::Upstream(Asked::Capabilities), .. }));
+        let mut hide = self.ruled_out(lines, of_capa, turn);
+        let names = if hide.is_empty() {
+            self.names()
+        } else {
+            hide.extend_from_slice(&self.setup.terms.hide);
+            Names { hide: &hide, ..self.names() }
+        };
+        let filter = Filter { unknown, names, login: !self.is_in_clear(), stls };
         let (filtered, advertised) = if of_capa { filter.capabilities(lines) } else { filter.mechanisms(lines) };
         if of_capa {
             self.advertised = advertised;
@@ -241,6 +266,12 @@ impl Pop3 {
             turn.observe(Observation::Altered { to: Side::Client, why: Alteration::LineEnd, removed, added });
         }
     }
+}
+
+/// The octets that may pass in one go.
+fn portion<'a>(slot: Option<&Slot>, rest: &'a [u8]) -> &'a [u8] {
+    let Some(pace) = slot.and_then(|slot| slot.pace.as_ref()) else { return rest };
+    rest.get(..pace.portion()).unwrap_or(rest)
 }
 
 fn hand_on(cursor: &mut Cursor<'_>, taken: usize, mended: Option<Vec<u8>>, turn: &mut Turn<'_>) {

@@ -4,11 +4,13 @@ use std::borrow::Cow;
 
 use super::slot::{Asked, Exchange, ExchangeTurn};
 use super::turn::shown;
+use crate::policy::{Item, ItemKind};
 use crate::redact::MASK;
 use crate::session::Extent;
 use crate::wire::pop3::{Command, Keyword, SaslLine, SyntaxError, binds_channel, read_response};
 use crate::wire::{Effect, Operation};
 
+#[derive(Debug)]
 pub(super) struct Request {
     /// The keyword in upper case, or `unknown`.
     pub(super) label: Cow<'static, str>,
@@ -55,13 +57,7 @@ impl Request {
             Command::Auth { mechanism, initial } => {
                 let mechanism = text(mechanism).to_ascii_uppercase();
                 if let Some(initial) = initial {
-                    match read_response(&mechanism, 0, initial) {
-                        SaslLine::Response { user: named } => user = named,
-                        SaslLine::Cancel | SaslLine::Malformed => initial_state = Initial::Malformed,
-                    }
-                    if binds_channel(&mechanism, 0, initial) {
-                        initial_state = Initial::BindsChannel;
-                    }
+                    (user, initial_state) = initial_response(&mechanism, initial);
                 }
                 let responses = u32::from(initial.is_some());
                 Asked::Auth(Exchange { mechanism, user: user.clone(), responses, turn: ExchangeTurn::Server })
@@ -71,14 +67,15 @@ impl Request {
             Command::Stls => Asked::Stls,
             Command::Utf8 => Asked::Utf8,
             Command::Quit => Asked::Quit,
-            Command::List(None) | Command::Lang(None) => Asked::Listing,
+            Command::Lang(None) => Asked::Listing,
+            Command::List(None) => Asked::Sizes,
+            Command::List(Some(_)) => Asked::Size,
             Command::Uidl(None) => Asked::UniqueIds,
             Command::Uidl(Some(_)) => Asked::UniqueId,
             Command::Retr(number) => Asked::Message { number, extent: Extent::Whole },
             Command::Top { message: number, lines: 0 } => Asked::Message { number, extent: Extent::Headers },
             Command::Top { message: number, .. } => Asked::Message { number, extent: Extent::Part },
-            Command::List(Some(_))
-            | Command::Lang(Some(_))
+            Command::Lang(Some(_))
             | Command::Noop
             | Command::Stat
             | Command::Dele(_)
@@ -99,6 +96,17 @@ impl Request {
             asked,
             initial: initial_state,
         }
+    }
+
+    /// What of a message it asks for.
+    pub(super) fn items(&self) -> Vec<Item> {
+        let Asked::Message { extent, .. } = self.asked else { return Vec::new() };
+        let kind = match extent {
+            Extent::Whole => ItemKind::Whole,
+            Extent::Headers => ItemKind::Headers,
+            Extent::Part | Extent::Partial => ItemKind::Part,
+        };
+        vec![Item { name: self.label.clone().into_owned(), kind, partial: false, peek: true }]
     }
 
     /// A command that is known by its name alone, because the operator allows it. Its arguments may be a
@@ -145,6 +153,15 @@ impl Request {
             initial: Initial::Sound,
         }
     }
+}
+
+/// Whom an initial response names, and what is wrong with it.
+fn initial_response(mechanism: &str, initial: &[u8]) -> (Option<String>, Initial) {
+    let (user, state) = match read_response(mechanism, 0, initial) {
+        SaslLine::Response { user } => (user, Initial::Sound),
+        SaslLine::Cancel | SaslLine::Malformed => (None, Initial::Malformed),
+    };
+    (user, if binds_channel(mechanism, 0, initial) { Initial::BindsChannel } else { state })
 }
 
 fn text(octets: &[u8]) -> String {

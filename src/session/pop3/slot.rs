@@ -1,10 +1,13 @@
 //! The answer queue: one slot per client command, in order; only the first slot speaks to the client.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
 
-use crate::session::{Answered, CommandId, Extent};
+use super::judge::Named;
+use crate::policy::Pace;
+use crate::session::{Answered, CloseReason, CommandId, Extent};
 use crate::wire::ShortText;
 
 /// A command that is not yet answered.
@@ -16,13 +19,24 @@ pub(super) struct Slot {
     pub(super) answer: Answer,
     /// The response code of a status line whose body is still coming.
     pub(super) code: Option<ShortText>,
+    /// What rules about its answer see of it; only where there are any.
+    pub(super) named: Option<Named>,
+    /// The body of its answer flows no faster than this allows.
+    pub(super) pace: Option<Arc<Pace>>,
+}
+
+/// The session ends behind an answer.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Ending {
+    pub(super) reason: CloseReason,
+    pub(super) detail: &'static str,
 }
 
 /// Where the answer comes from.
 #[derive(Debug)]
 pub(super) enum Answer {
     /// The proxy; it waits for its turn.
-    Local { reply: Bytes, by: Answered },
+    Local { reply: Bytes, by: Answered, ending: Option<Ending> },
     /// The server.
     Upstream(Asked),
 }
@@ -34,6 +48,8 @@ pub(super) enum Asked {
     Status,
     /// `UIDL n`: one unique-id in the status line.
     UniqueId,
+    /// `LIST n`: the size of a message in the status line.
+    Size,
     User(String),
     Pass,
     Apop(String),
@@ -44,8 +60,10 @@ pub(super) enum Asked {
     Capabilities,
     /// AUTH without an argument: a list that is filtered.
     Mechanisms,
-    /// LIST, LANG: a list that passes.
+    /// LANG: a list that passes.
     Listing,
+    /// LIST: a list that passes and is remembered.
+    Sizes,
     /// UIDL: a list that passes and is remembered.
     UniqueIds,
     /// RETR, TOP: a message that passes.
@@ -60,6 +78,19 @@ pub(super) enum Asked {
 }
 
 impl Asked {
+    /// Whether a success has a body (RFC 1939 §3).
+    pub(super) fn has_body(&self) -> bool {
+        matches!(
+            self,
+            Self::Capabilities
+                | Self::Mechanisms
+                | Self::Listing
+                | Self::Sizes
+                | Self::UniqueIds
+                | Self::Message { .. }
+        )
+    }
+
     /// Whether what comes behind this command may mean something else once it is answered, so that
     /// it is sent alone (RFC 2449 §6.6).
     pub(super) fn stands_alone(&self) -> bool {
@@ -74,9 +105,11 @@ impl Asked {
             | Self::Unknown => true,
             Self::Status
             | Self::UniqueId
+            | Self::Size
             | Self::Capabilities
             | Self::Mechanisms
             | Self::Listing
+            | Self::Sizes
             | Self::UniqueIds
             | Self::Message { .. } => false,
         }
@@ -104,5 +137,6 @@ pub(super) enum ExchangeTurn {
     Cancelled {
         reply: Bytes,
         by: Answered,
+        ending: Option<Ending>,
     },
 }

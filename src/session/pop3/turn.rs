@@ -5,6 +5,7 @@ use std::time::Instant;
 use bytes::{Buf, Bytes, BytesMut};
 use zeroize::Zeroize;
 
+use crate::policy::Decision;
 use crate::redact::Redacted;
 use crate::session::{Alteration, CommandId, Observation, Outbox, Said, Speaker, Violation, ViolationKind};
 use crate::wire::Side;
@@ -28,6 +29,11 @@ impl Turn<'_> {
 
     pub(super) fn altered(&mut self, to: Side, why: Alteration, removed: usize, added: usize) {
         self.observe(Observation::Altered { to, why, removed: removed as u64, added: added as u64 });
+    }
+
+    /// What is said from here on is reported if one of these wants it, the command they are about included.
+    pub(super) fn note(&mut self, decisions: &[Decision]) {
+        self.transcript |= decisions.iter().any(|decision| decision.record);
     }
 
     /// Puts a line or a fold into the transcript, if there is one.
@@ -102,6 +108,11 @@ impl<'a> Cursor<'a> {
     /// `count` octets go nowhere. They may be a secret in the wrong place, so they are wiped.
     pub(super) fn discard(&mut self, count: usize, out: &mut Outbox) {
         drop(Redacted::new(self.cut_out(count, out)));
+    }
+
+    /// `count` octets wait elsewhere; they may be a secret, so they leave no copy behind.
+    pub(super) fn take(&mut self, count: usize, out: &mut Outbox) -> Redacted<Vec<u8>> {
+        Redacted::new(self.cut_out(count, out))
     }
 
     /// `count` octets go nowhere.

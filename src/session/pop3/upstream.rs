@@ -2,11 +2,13 @@
 
 use bytes::BytesMut;
 
+use super::answers::Ruled;
 use super::bare_lf::BareLf;
 use super::multiline::Reading;
-use super::slot::{Answer, Asked, ExchangeTurn, Slot};
+use super::slot::{Answer, Asked, Ending, ExchangeTurn, Slot};
 use super::turn::{Cursor, Turn, shown};
 use super::{Phase, Pop3};
+use crate::policy::Denial;
 use crate::redact::MASK;
 use crate::session::{
     Alteration, Answered, CloseReason, Completion, Observation, Speaker, State, TlsMode, ViolationKind,
@@ -28,6 +30,9 @@ struct Heard {
 impl Pop3 {
     /// Works through the server's octets.
     pub(super) fn hear(&mut self, inbox: &mut BytesMut, turn: &mut Turn<'_>) {
+        if self.paced_until.is_some() {
+            return;
+        }
         let limit = self.setup.terms.limits.status_line.saturating_sub(1);
         if self.phase == Phase::Greeting && self.bare_lf.is_none() && BareLf::is_spoken(inbox, limit) == Some(true) {
             turn.violated(Side::Upstream, ViolationKind::BareLineEnd, "The server ends its lines in bare LF");
@@ -37,7 +42,7 @@ impl Pop3 {
             bare_lf.mend(inbox);
         }
         let mut cursor = Cursor::new(inbox, Side::Client);
-        while self.hear_one(&mut cursor, turn) {}
+        while self.paced_until.is_none() && self.hear_one(&mut cursor, turn) {}
         cursor.flush(turn.out);
         if let Some(bare_lf) = &mut self.bare_lf {
             bare_lf.left(inbox.len());
@@ -150,7 +155,13 @@ impl Pop3 {
         let hidden = self.setup.terms.hide.iter().any(|name| name.eq_ignore_ascii_case("APOP"));
         let (mended, apop) = mended_greeting(line, hidden);
         self.apop = apop;
-        match mended.filter(|_| self.enforces()) {
+        let mended = mended.filter(|_| self.enforces());
+        let (mended, why) = match self.ruled_greeting(mended.as_deref().unwrap_or(line), turn) {
+            Ruled::AsItIs => (mended, Alteration::Greeting),
+            Ruled::Instead(line) => (Some(line), Alteration::Policy),
+            Ruled::Refused(denial) => return self.turn_away(&denial, count, cursor, turn),
+        };
+        match mended {
             None => {
                 turn.said(Speaker::Upstream, None, count, || shown_greeting(cursor.front(count)));
                 cursor.keep(count);
@@ -159,7 +170,7 @@ impl Pop3 {
                 line.extend_from_slice(b"\r\n");
                 turn.said(Speaker::UpstreamHeld, None, count, || shown_greeting(cursor.front(count)));
                 turn.said(Speaker::ProxyToClient, None, line.len(), || shown_greeting(&line));
-                turn.altered(Side::Client, Alteration::Greeting, count, line.len());
+                turn.altered(Side::Client, why, count, line.len());
                 cursor.skip(count, turn.out);
                 cursor.insert(line, turn.out);
             }
@@ -167,11 +178,32 @@ impl Pop3 {
         self.greeted(turn);
     }
 
+    /// A rule refuses the client before it is greeted; `count` octets of the server's greeting are still there.
+    fn turn_away(&mut self, denial: &Denial, count: usize, cursor: &mut Cursor<'_>, turn: &mut Turn<'_>) {
+        turn.said(Speaker::UpstreamHeld, None, count, || shown_greeting(cursor.front(count)));
+        cursor.skip(count, turn.out);
+        let line = format!("-ERR [{}] {}\r\n", denial.pop3_code, denial.reply);
+        turn.altered(Side::Client, Alteration::Policy, count, line.len());
+        turn.tell_client(None, line.into());
+        self.end(CloseReason::Policy, "A rule refused the client", None, turn);
+    }
+
     /// Behind the proxy's own STLS the server does not greet again (RFC 2595 §4).
     pub(super) fn greet_in_own_words(&mut self, dropped: usize, turn: &mut Turn<'_>) {
-        let line = &b"+OK POP3 ready\r\n"[..];
-        turn.tell_client(None, line.into());
+        let mut line = b"+OK POP3 ready".to_vec();
+        match self.ruled_greeting(&line, turn) {
+            Ruled::AsItIs => {}
+            Ruled::Instead(instead) => line = instead,
+            Ruled::Refused(denial) => {
+                line = format!("-ERR [{}] {}\r\n", denial.pop3_code, denial.reply).into_bytes();
+                turn.altered(Side::Client, Alteration::Policy, dropped, line.len());
+                turn.tell_client(None, line.into());
+                return self.end(CloseReason::Policy, "A rule refused the client", None, turn);
+            }
+        }
+        line.extend_from_slice(b"\r\n");
         turn.altered(Side::Client, Alteration::Greeting, dropped, line.len());
+        turn.tell_client(None, line.into());
         self.greeted(turn);
     }
 
@@ -282,7 +314,13 @@ impl Pop3 {
         if indicator == Indicator::Continue {
             return self.lost(ViolationKind::Unsolicited, "A continuation that was not asked for", cursor, turn);
         }
-        match heard.instead.filter(|_| self.enforces()) {
+        let instead = heard.instead.filter(|_| self.enforces());
+        let whole = instead.as_deref().unwrap_or(line);
+        let (instead, why) = match self.reworded(indicator, whole, turn).filter(|_| count > 0) {
+            Some(reworded) => (Some(reworded), Alteration::Policy),
+            None => (instead, Alteration::Referral),
+        };
+        match instead {
             None => {
                 turn.said(Speaker::Upstream, id, count, || shown(line));
                 cursor.keep(count);
@@ -290,7 +328,7 @@ impl Pop3 {
             Some(mut instead) => {
                 if !instead.ends_with(b"\r\n") {
                     instead.extend_from_slice(b"\r\n");
-                    turn.altered(Side::Client, Alteration::Referral, count, instead.len());
+                    turn.altered(Side::Client, why, count, instead.len());
                 }
                 turn.said(Speaker::UpstreamHeld, id, count, || shown(line));
                 turn.said(Speaker::ProxyToClient, id, instead.len(), || shown(&instead));
@@ -315,16 +353,19 @@ impl Pop3 {
         turn.said(Speaker::UpstreamHeld, Some(slot.id), count, || shown(line));
         cursor.skip(count, turn.out);
         let Answer::Upstream(Asked::Auth(exchange)) = slot.answer else { return false };
-        let ExchangeTurn::Cancelled { reply, by } = exchange.turn else { return false };
+        let ExchangeTurn::Cancelled { reply, by, ending } = exchange.turn else { return false };
         let why = if by == Answered::Policy { Alteration::Policy } else { Alteration::Local };
         turn.altered(Side::Client, why, count, reply.len());
-        self.queue.push_front(Slot { answer: Answer::Local { reply, by }, ..slot });
+        self.queue.push_front(Slot { answer: Answer::Local { reply, by, ending: None }, ..slot });
         self.deliver(turn);
         turn.observe(Observation::Authentication {
             user: exchange.user,
             mechanism: exchange.mechanism.into(),
             accepted: false,
         });
+        if let Some(Ending { reason, detail }) = ending {
+            self.end(reason, detail, None, turn);
+        }
         true
     }
 
@@ -341,6 +382,8 @@ impl Pop3 {
         if indicator == Indicator::Ok {
             if matches!(asked, Asked::UniqueId) {
                 self.unique_ids.learn(line.strip_prefix(b"+OK ").unwrap_or_default());
+            } else if matches!(asked, Asked::Size) {
+                self.sizes.learn(line.strip_prefix(b"+OK ").unwrap_or_default());
             }
             if let Some(reading) = self.body_of(asked) {
                 self.reading = reading;
@@ -386,9 +429,11 @@ impl Pop3 {
             Asked::Unknown => self.after_unknown = accepted && !self.enforces(),
             Asked::Status
             | Asked::UniqueId
+            | Asked::Size
             | Asked::Capabilities
             | Asked::Mechanisms
             | Asked::Listing
+            | Asked::Sizes
             | Asked::UniqueIds
             | Asked::Message { .. }
             | Asked::Stls => {}

@@ -328,14 +328,14 @@ pub fn parse_append_more(input: &[u8], enclosure: Enclosure) -> Result<AppendMor
     }
 }
 
-fn read_tag(reader: &mut Reader<'_>) -> Result<Tag, Fault> {
+pub(super) fn read_tag(reader: &mut Reader<'_>) -> Result<Tag, Fault> {
     let octets = reader.take_while(is_tag_octet);
     let end = reader.at();
     reader.space()?;
     Tag::new(octets).ok_or_else(|| reader.fault_at(end))
 }
 
-fn read_name(reader: &mut Reader<'_>, input: &[u8]) -> Result<&'static Spec, Fault> {
+pub(super) fn read_name(reader: &mut Reader<'_>, input: &[u8]) -> Result<&'static Spec, Fault> {
     let start = reader.at();
     let first = reader.name()?;
     if first.eq_ignore_ascii_case(b"UID") {

@@ -19,6 +19,8 @@ pub struct FetchSummary {
     pub uid: Option<u32>,
     /// Each item of message content with its octets, in order; at most 64 are kept.
     pub items: Vec<(String, u64)>,
+    /// RFC822.SIZE: octets of the message.
+    pub size: Option<u64>,
 }
 
 /// The incremental scanner. Feed it the text segments and announcements in order.
@@ -94,18 +96,20 @@ enum Quoted {
 /// carries no content, so a [`FetchScanner`] would find out no more. None if there are strings or sections
 /// in it, which that must read; `text` is what stands behind `FETCH`.
 pub(super) fn plain_fetch(text: &[u8]) -> Option<FetchSummary> {
-    let (mut rest, mut depth, mut uid) = (text, 0_u32, None);
+    let (mut rest, mut depth, mut uid, mut size) = (text, 0_u32, None, None);
     let mut name: &[u8] = b"";
     loop {
         let (word, behind) = rest.split_at(rest.iter().position(|octet| ends_fetch_word(*octet)).unwrap_or(rest.len()));
         if depth == 1 && !word.is_empty() {
             if name.eq_ignore_ascii_case(b"UID") {
                 uid = number(word);
+            } else if name.eq_ignore_ascii_case(b"RFC822.SIZE") {
+                size = long_number(word);
             }
             name = if name.is_empty() { word } else { b"" };
         }
         let Some((end, behind)) = behind.split_first() else {
-            return Some(FetchSummary { uid, items: Vec::new() });
+            return Some(FetchSummary { uid, items: Vec::new(), size });
         };
         match end {
             b' ' => {}
@@ -125,6 +129,10 @@ fn number(digits: &[u8]) -> Option<u32> {
         let digit = digit.checked_sub(b'0').filter(|digit| *digit < 10)?;
         value.checked_mul(10)?.checked_add(u32::from(digit))
     })
+}
+
+fn long_number(digits: &[u8]) -> Option<u64> {
+    std::str::from_utf8(digits).ok().filter(|text| !text.starts_with('+'))?.parse().ok()
 }
 
 impl FetchScanner {
@@ -228,6 +236,8 @@ impl FetchScanner {
         } else {
             if self.name.as_bytes().eq_ignore_ascii_case(b"UID") {
                 self.summary.uid = number(self.word.as_bytes());
+            } else if self.name.as_bytes().eq_ignore_ascii_case(b"RFC822.SIZE") {
+                self.summary.size = long_number(self.word.as_bytes());
             }
             self.name.clear();
         }

@@ -74,6 +74,15 @@ fn decode_shifted(text: &str) -> Option<String> {
     (encode(&name) == text).then_some(name)
 }
 
+/// A name as it stands on the wire, without quotes.
+#[must_use]
+pub fn encode_as(name: &str, names: Names) -> String {
+    match names {
+        Names::ModifiedUtf7 => encode(name),
+        Names::Utf8 => name.to_owned(),
+    }
+}
+
 /// The one canonical modified UTF-7 of a name.
 fn encode(name: &str) -> String {
     let mut text = String::with_capacity(name.len());

@@ -16,6 +16,8 @@ pub enum PlainLine<'a> {
         number: u32,
         /// The UID item.
         uid: Option<u32>,
+        /// RFC822.SIZE.
+        size: Option<u64>,
     },
     /// `tag OK text`.
     Done {
@@ -39,7 +41,7 @@ pub fn plain_line(line: &[u8]) -> Option<PlainLine<'_>> {
     let items = rest.strip_prefix(b" FETCH")?;
     let told = items.starts_with(b" (") && items.ends_with(b")");
     let summary = plain_fetch(items).filter(|_| told)?;
-    Some(PlainLine::Fetch { number, uid: summary.uid })
+    Some(PlainLine::Fetch { number, uid: summary.uid, size: summary.size })
 }
 
 /// Digits of a number that cannot overflow.
@@ -110,8 +112,9 @@ mod tests {
     #[test]
     fn knows_the_lines_it_is_for() {
         for (line, plain) in [
-            ("* 12 FETCH (UID 7 FLAGS (\\Seen))\r\n", Some(PlainLine::Fetch { number: 12, uid: Some(7) })),
-            ("* 3 FETCH (FLAGS ())\r\n", Some(PlainLine::Fetch { number: 3, uid: None })),
+            ("* 12 FETCH (UID 7 FLAGS (\\Seen))\r\n", Some(PlainLine::Fetch { number: 12, uid: Some(7), size: None })),
+            ("* 3 FETCH (FLAGS ())\r\n", Some(PlainLine::Fetch { number: 3, uid: None, size: None })),
+            ("* 3 FETCH (RFC822.SIZE 9)\r\n", Some(PlainLine::Fetch { number: 3, uid: None, size: Some(9) })),
             ("a1 OK done\r\n", Some(PlainLine::Done { tag: b"a1" })),
             ("a1 OK [READ-WRITE] done\r\n", None),
             ("a1 NO done\r\n", None),
@@ -138,14 +141,14 @@ mod tests {
                     let ResponseHead::Tagged { tag, status } = head else { panic!("{line:?}: {head:?}") };
                     prop_assert_eq!((plain, StatusWord::Ok, None), (tag, status.word, status.code));
                 }
-                Some(PlainLine::Fetch { number: plain, uid }) => {
+                Some(PlainLine::Fetch { number: plain, uid, size }) => {
                     let ResponseHead::Data(DataKind::Fetch { number, uid: false, body }) = head else {
                         panic!("{line:?}: {head:?}");
                     };
                     let mut scanner = FetchScanner::default();
                     scanner.text(&line.as_bytes()[body..line.len() - 2]);
                     prop_assert_eq!(plain, number);
-                    prop_assert_eq!(scanner.finish(), FetchSummary { uid, items: Vec::new() });
+                    prop_assert_eq!(scanner.finish(), FetchSummary { uid, items: Vec::new(), size });
                     prop_assert!(line.ends_with(")\r\n"));
                 }
             }
@@ -195,7 +198,7 @@ mod tests {
             let piece = || Framer::default().next(input, 1000);
             if let Some((number, uid, len)) = leading_flags(input) {
                 prop_assert_eq!(piece(), Some(Piece::Line { len, tail: Tail::Plain, broken: false }));
-                prop_assert_eq!(plain_line(&input[..len]), Some(PlainLine::Fetch { number, uid }));
+                prop_assert_eq!(plain_line(&input[..len]), Some(PlainLine::Fetch { number, uid, size: None }));
             }
             for tag in [&b"a1"[..], b"[", b"*", b"a2"] {
                 if let Some(len) = leading_ok(input, tag) {
@@ -214,7 +217,7 @@ mod tests {
     }
 
     fn piece() -> impl Strategy<Value = String> {
-        const KNOWN: [&str; 14] = [
+        const KNOWN: [&str; 15] = [
             "* ",
             " ",
             "a1",
@@ -226,6 +229,7 @@ mod tests {
             " FETCH (",
             "FLAGS (\\Seen)",
             "UID 7",
+            "RFC822.SIZE 12",
             "\"",
             "* 5 FETCH (",
             "a2 OK ",

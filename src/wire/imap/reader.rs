@@ -7,9 +7,11 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
-use super::command::{Announced, Details, LiteralSpan, MessageHead, Reason};
+use super::command::{self, Announced, Details, LiteralSpan, MessageHead, Reason};
 use super::lexer::{is_astring_octet, is_atom_octet, is_name_octet};
 use super::mailbox::{self, Names};
+use super::parts::{Part, Parts};
+use super::spec::Spec;
 use crate::wire::{Effect, Operation};
 
 /// The deepest nesting of parentheses and of `NOT`, `OR`, `FUZZY`. Searches made by people stay
@@ -72,6 +74,8 @@ pub(super) struct Reader<'a> {
     depth: u8,
     names: Names,
     pub(super) facts: Facts,
+    /// Where things stand, if that is wanted.
+    parts: Option<Box<Parts>>,
 }
 
 /// A name in upper case. One that is longer than every name known here is empty, and equal to none.
@@ -109,7 +113,39 @@ impl<'a> Reader<'a> {
             messages: 0,
             details: Details::None,
         };
-        Self { input, at: 0, depth: 0, names, facts }
+        Self { input, at: 0, depth: 0, names, facts, parts: None }
+    }
+
+    /// One that notes where things stand.
+    pub(super) fn collecting(input: &'a [u8], names: Names) -> Self {
+        Self { parts: Some(Box::default()), ..Self::new(input, names) }
+    }
+
+    /// Tag and name: the command's row, and where its name stands.
+    pub(super) fn command_name(&mut self) -> Result<(&'static Spec, Range<usize>), Fault> {
+        command::read_tag(self)?;
+        let start = self.at;
+        let spec = command::read_name(self, self.input)?;
+        Ok((spec, start..self.at))
+    }
+
+    /// What was noted.
+    pub(super) fn take_parts(self) -> Parts {
+        self.parts.map_or_else(Parts::default, |parts| *parts)
+    }
+
+    /// Notes something that stands from `start` to here, if that is wanted.
+    pub(super) fn collect(&mut self, start: usize, add: impl FnOnce(&mut Parts, Range<usize>, &'a [u8])) {
+        let span = start..self.at;
+        if let Some(parts) = &mut self.parts {
+            let octets = self.input.get(span.clone()).unwrap_or_default();
+            add(parts, span, octets);
+        }
+    }
+
+    /// Notes that mailboxes are reached which are not named.
+    pub(super) fn reaches_further(&mut self) {
+        self.collect(self.at, |parts, _, _| parts.reaches_further = true);
     }
 
     // ---- octets
@@ -387,8 +423,10 @@ impl<'a> Reader<'a> {
 
     /// A mailbox name, noted among the facts unless it is empty.
     pub(super) fn mailbox(&mut self) -> Result<(), Fault> {
+        let start = self.at;
         let text = self.astring()?;
         let name = self.decode(&text)?;
+        self.collect(start, |parts, span, _| parts.mailboxes.push(Part { span, value: name.clone() }));
         self.note_mailbox(name);
         Ok(())
     }
@@ -412,24 +450,28 @@ impl<'a> Reader<'a> {
 
     /// `sequence-set` (RFC 9051 §9), `$` included.
     pub(super) fn sequence_set(&mut self) -> Result<(), Fault> {
+        let start = self.at;
         if self.eat(b'$') {
             self.need(&["SEARCHRES", "IMAP4rev2"]);
+            self.collect(start, |parts, span, _| parts.note_set(span, None));
             return Ok(());
         }
+        let mut count = Some(0_u64);
         loop {
-            self.sequence_number()?;
-            if self.eat(b':') {
-                self.sequence_number()?;
-            }
+            let first = self.sequence_number()?;
+            let range = if self.eat(b':') { first.zip(self.sequence_number()?) } else { Some((0, 0)) };
+            let more = range.map(|(first, last)| first.abs_diff(last) + 1);
+            count = count.zip(more).map(|(count, more)| count.saturating_add(more));
             if !self.eat(b',') {
+                self.collect(start, |parts, span, _| parts.note_set(span, count));
                 return Ok(());
             }
         }
     }
 
-    /// `seq-number`: a number or `*`.
-    pub(super) fn sequence_number(&mut self) -> Result<(), Fault> {
-        if self.eat(b'*') { Ok(()) } else { self.nz_number().map(drop) }
+    /// `seq-number`: a number or `*`, which is none.
+    pub(super) fn sequence_number(&mut self) -> Result<Option<u64>, Fault> {
+        if self.eat(b'*') { Ok(None) } else { self.nz_number().map(Some) }
     }
 
     /// A flag that a client may set: one of the five of RFC 9051 §2.3.2, or a keyword. Others are

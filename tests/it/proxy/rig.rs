@@ -240,6 +240,16 @@ impl Proxy {
 
 /// The settings of a client that trusts the authority in `roots` alone.
 pub(crate) fn client_config(roots: &Path) -> ClientConfig {
+    trusting(roots).with_no_client_auth()
+}
+
+/// The same for a client that shows a certificate.
+pub(crate) fn client_config_with(roots: &Path, identity: &Identity) -> ClientConfig {
+    let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(identity.key.serialize_der()));
+    trusting(roots).with_client_auth_cert(vec![identity.certificate.clone()], key).unwrap()
+}
+
+fn trusting(roots: &Path) -> rustls::ConfigBuilder<ClientConfig, rustls::client::WantsClientCert> {
     use rustls::pki_types::pem::PemObject;
 
     let mut store = RootCertStore::empty();
@@ -250,7 +260,6 @@ pub(crate) fn client_config(roots: &Path) -> ClientConfig {
         .with_safe_default_protocol_versions()
         .unwrap()
         .with_root_certificates(store)
-        .with_no_client_auth()
 }
 
 /// `[[listener]]` in front of upstream `u`; `more` sets TLS.

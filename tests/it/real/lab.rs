@@ -69,6 +69,11 @@ pub(crate) struct Lab {
 impl Lab {
     /// A fresh server with these messages in its inbox, for clients that do TLS as `client` says.
     pub(crate) fn start(route: Route, client: Tls, messages: &[Vec<u8>]) -> Self {
+        Self::start_with(route, client, messages, "")
+    }
+
+    /// The same; `more` is added to the proxy's configuration as it is.
+    pub(crate) fn start_with(route: Route, client: Tls, messages: &[Vec<u8>], more: &str) -> Self {
         let directory = TempDir::new().unwrap();
         open_to_all(directory.path());
         let authority = Authority::create(directory.path());
@@ -80,7 +85,7 @@ impl Lab {
                 let tls = if let Route::Proxied(tls) = route { tls } else { Tls::Implicit };
                 let host = "127.0.0.1".to_owned();
                 let upstream = Upstream { host, ports: server.ports(tls), tls, roots: authority.ca.clone(), compress };
-                Some(Mailwarden::start(directory.path(), &authority, client, &upstream, ""))
+                Some(Mailwarden::start(directory.path(), &authority, client, &upstream, more))
             }
         };
         Self { client, server, proxy, authority, directory }

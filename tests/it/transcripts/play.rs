@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use mailwarden::session::imap::Imap;
 use mailwarden::session::pop3::Pop3;
-use mailwarden::session::{Inboxes, Outbox, Secured, Session, Setup};
+use mailwarden::session::{CommandId, Inboxes, Outbox, Secured, Session, Setup};
 use mailwarden::wire::{Protocol, Side};
 
 use super::event::Scribe;
@@ -75,6 +75,7 @@ pub(crate) fn play(script: &Script, cuts: Cuts) -> Trace {
         on_the_way: [VecDeque::new(), VecDeque::new()],
         scribe: Scribe::default(),
         leaks: Vec::new(),
+        questions: VecDeque::new(),
     };
     let mut steps = Vec::new();
     for (number, step) in script.steps.iter().enumerate() {
@@ -93,6 +94,8 @@ struct Player {
     on_the_way: [VecDeque<Vec<u8>>; 2],
     scribe: Scribe,
     leaks: Vec<String>,
+    /// Commands about which somebody was asked.
+    questions: VecDeque<CommandId>,
 }
 
 impl Player {
@@ -116,6 +119,8 @@ impl Player {
                 self.now += *time;
                 if self.session.deadline().is_some_and(|deadline| deadline <= self.now) {
                     self.session.expire(self.now, &mut self.out);
+                    self.advance();
+                    self.read();
                 }
             }
             Action::Farewell(reason, sentence) => {
@@ -128,6 +133,12 @@ impl Player {
             }
             Action::Wants(side, wanted) => {
                 return (self.session.wants(*side) != *wanted).then(|| format!("wants {side:?}: {}", !wanted));
+            }
+            Action::Answered(allowed) => {
+                let Some(id) = self.questions.pop_front() else { return Some("nothing was asked".to_owned()) };
+                self.session.answered(id, *allowed, self.now, &mut self.out);
+                self.advance();
+                self.read();
             }
             Action::Closed(reason) => {
                 let closing = self.out.closing();
@@ -188,6 +199,7 @@ impl Player {
 
     fn advance(&mut self) {
         self.session.advance(&mut self.inboxes, self.now, &mut self.out);
+        self.questions.extend(self.out.take_questions().into_iter().map(|(id, _)| id));
     }
 
     fn way(&mut self, side: Side) -> &mut VecDeque<Vec<u8>> {

@@ -41,6 +41,8 @@ pub(crate) enum Action {
     /// The octets that the session left for the layer that comes.
     Left(Side, Vec<u8>),
     Wants(Side, bool),
+    /// Who was asked by the oldest open question says whether the command may go up.
+    Answered(bool),
     Closed(CloseReason),
     Open,
 }
@@ -174,6 +176,7 @@ impl Reader {
             }
             "limit" => *limits = toml::from_str(value).map_err(|error| error.to_string())?,
             "deny" => self.rules.push(rule(value)?),
+            "rule" => self.rules.push(whole_rule(value)?),
             "secret" => self.secrets.push(value.to_owned()),
             "uncut" => self.is_cut = false,
             "after" => self.file(&self.file.with_file_name(value), false)?,
@@ -198,6 +201,18 @@ fn rule(conditions: &str) -> Result<Rule, String> {
     toml::from_str(&table).map_err(|error| error.to_string())
 }
 
+/// `action = "rewrite", command = "SELECT", rewrite = { examine = true }`: a rule as TOML, on one line; its name is
+/// `rule` if it has none.
+fn whole_rule(text: &str) -> Result<Rule, String> {
+    #[derive(serde::Deserialize)]
+    struct Line {
+        rule: Rule,
+    }
+    let name = if text.contains("name = ") { "" } else { "name = \"rule\", " };
+    let line: Line = toml::from_str(&format!("rule = {{ {name}{text} }}")).map_err(|error| error.to_string())?;
+    Ok(line.rule)
+}
+
 fn action(text: &str) -> Result<Action, String> {
     let (verb, rest) = text.split_once(' ').unwrap_or((text, ""));
     let (first, second) = rest.split_once(' ').unwrap_or((rest, ""));
@@ -209,6 +224,7 @@ fn action(text: &str) -> Result<Action, String> {
         "farewell" => Action::Farewell(word(first)?, second.to_owned()),
         "left" => Action::Left(word(first)?, octets(second)?),
         "wants" => Action::Wants(word(first)?, second == "yes"),
+        "answered" => Action::Answered(rest == "yes"),
         "closed" => Action::Closed(word(rest)?),
         "open" => Action::Open,
         _ => return Err(format!("there is no `! {verb}`")),

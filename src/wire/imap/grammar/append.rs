@@ -5,6 +5,7 @@
 
 use super::super::command::{Enclosure, MessageHead};
 use super::super::date::date_time;
+use super::super::parts::Part;
 use super::super::reader::{Fault, Reader};
 use super::url::url;
 
@@ -54,10 +55,12 @@ fn message(reader: &mut Reader<'_>) -> Result<(), Fault> {
     reader.facts.messages = reader.facts.messages.saturating_add(1);
     let mut flags = Vec::new();
     if reader.peek() == Some(b'(') {
+        let start = reader.at();
         reader.list_or_empty(|reader| {
             flags.push(reader.flag()?);
             Ok(())
         })?;
+        reader.collect(start, |parts, span, _| parts.flags.push(Part { span, value: flags.clone() }));
         reader.space()?;
     }
     if reader.peek() == Some(b'"') {

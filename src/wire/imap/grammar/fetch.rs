@@ -3,9 +3,10 @@
 //! Items without parentheses are refused: some servers serve all of them, others only the first.
 
 use super::super::command::{Content, Details};
+use super::super::parts::Part;
 use super::super::reader::{Fault, Reader};
 use super::{CONDSTORE, GMAIL, OBJECTID, QRESYNC};
-use crate::wire::Operation;
+use crate::wire::{Item, Operation};
 
 /// What one item, or several, ask for.
 #[derive(Clone, Copy)]
@@ -51,11 +52,18 @@ fn items(reader: &mut Reader<'_>) -> Result<(), Fault> {
     reader.sequence_set()?;
     reader.space()?;
     let mut asked = Asked::NOTHING;
+    let start = reader.at();
     if reader.peek() == Some(b'(') {
         asked = item_list(reader)?;
-    } else if reader.one_of(&["ALL", "FAST", "FULL"]).is_err() {
+    } else if let Ok(name) = reader.one_of(&["ALL", "FAST", "FULL"]) {
+        reader.collect(start, |parts, span, _| {
+            let item = |name: &&str| Part { span: span.clone(), value: Item::of_fetch(name) };
+            parts.items.extend(items_of_macro(name).iter().map(item));
+        });
+    } else {
         asked = item(reader)?;
     }
+    reader.collect(start, |parts, span, _| parts.item_list = Some(span));
     reader.facts.operation = match asked.content {
         Content::Headers => Operation::Headers,
         Content::Part => Operation::Part,
@@ -63,6 +71,15 @@ fn items(reader: &mut Reader<'_>) -> Result<(), Fault> {
     };
     reader.facts.details = asked.details();
     Ok(())
+}
+
+/// RFC 9051 §6.4.5.
+fn items_of_macro(name: &str) -> &'static [&'static str] {
+    match name {
+        "FAST" => &["FLAGS", "INTERNALDATE", "RFC822.SIZE"],
+        "ALL" => &["FLAGS", "INTERNALDATE", "RFC822.SIZE", "ENVELOPE"],
+        _ => &["FLAGS", "INTERNALDATE", "RFC822.SIZE", "ENVELOPE", "BODY"],
+    }
 }
 
 pub(super) fn item_list(reader: &mut Reader<'_>) -> Result<Asked, Fault> {
@@ -97,6 +114,15 @@ pub(super) fn partial_range(reader: &mut Reader<'_>) -> Result<(), Fault> {
 }
 
 fn item(reader: &mut Reader<'_>) -> Result<Asked, Fault> {
+    let start = reader.at();
+    let asked = known_item(reader)?;
+    reader.collect(start, |parts, span, octets| {
+        parts.items.push(Part { span, value: Item::of_fetch(&String::from_utf8_lossy(octets)) });
+    });
+    Ok(asked)
+}
+
+fn known_item(reader: &mut Reader<'_>) -> Result<Asked, Fault> {
     let start = reader.at();
     let name = reader.upper_name()?;
     let metadata = Ok(Asked::NOTHING);

@@ -10,6 +10,8 @@ pub(in super::super) fn one_mailbox(reader: &mut Reader<'_>) -> Result<(), Fault
 }
 
 pub(in super::super) fn rename(reader: &mut Reader<'_>) -> Result<(), Fault> {
+    // what is below goes with it (RFC 9051 §6.3.6)
+    reader.reaches_further();
     one_mailbox(reader)?;
     one_mailbox(reader)
 }

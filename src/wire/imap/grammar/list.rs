@@ -3,6 +3,7 @@
 use super::super::command::Details;
 use super::super::lexer::is_list_octet;
 use super::super::mailbox::fold_inbox;
+use super::super::parts::Part;
 use super::super::reader::{Fault, Reader};
 use super::folder::status_items;
 use super::metadata::{depth_or_size, entries};
@@ -55,15 +56,23 @@ fn reference(reader: &mut Reader<'_>) -> Result<String, Fault> {
 }
 
 fn pattern(reader: &mut Reader<'_>, reference: &str) -> Result<String, Fault> {
+    let start = reader.at();
     let text = reader.string_or(is_list_octet)?;
     let pattern = reader.decode(&text)?;
+    if reference.is_empty() && !pattern.contains(['%', '*']) {
+        reader.collect(start, |parts, span, _| parts.mailboxes.push(Part { span, value: pattern.clone() }));
+    }
     Ok(fold_inbox(format!("{reference}{pattern}")))
 }
 
 /// A pattern without wildcards names a mailbox.
 fn note(reader: &mut Reader<'_>, patterns: Vec<String>) {
-    for name in patterns.iter().filter(|pattern| !pattern.contains(['%', '*'])) {
-        reader.note_mailbox(name.clone());
+    for pattern in &patterns {
+        if pattern.contains(['%', '*']) {
+            reader.reaches_further();
+        } else {
+            reader.note_mailbox(pattern.clone());
+        }
     }
     reader.facts.details = Details::List { patterns };
 }

@@ -27,7 +27,11 @@ pub(in super::super) fn notify(reader: &mut Reader<'_>) -> Result<(), Fault> {
 pub(super) fn mailboxes(reader: &mut Reader<'_>) -> Result<(), Fault> {
     let filters =
         ["SELECTED", "SELECTED-DELAYED", "INBOXES", "PERSONAL", "SUBSCRIBED", "SUBTREE", "SUBTREE-ONE", "MAILBOXES"];
-    if !matches!(reader.one_of(&filters)?, "SUBTREE" | "SUBTREE-ONE" | "MAILBOXES") {
+    let filter = reader.one_of(&filters)?;
+    if !matches!(filter, "SELECTED" | "SELECTED-DELAYED" | "MAILBOXES") {
+        reader.reaches_further();
+    }
+    if !matches!(filter, "SUBTREE" | "SUBTREE-ONE" | "MAILBOXES") {
         return Ok(());
     }
     reader.space()?;

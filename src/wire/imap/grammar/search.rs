@@ -106,10 +106,14 @@ fn key(reader: &mut Reader<'_>) -> Result<(), Fault> {
     let mut owed: usize = 1;
     loop {
         if reader.eat_word("OR") {
+            note_key(reader, "OR");
             owed += 1;
         } else if reader.eat_word("FUZZY") {
+            note_key(reader, "FUZZY");
             reader.need(&["SEARCH=FUZZY"]);
-        } else if !reader.eat_word("NOT") {
+        } else if reader.eat_word("NOT") {
+            note_key(reader, "NOT");
+        } else {
             simple_key(reader)?;
             owed -= 1;
         }
@@ -127,6 +131,7 @@ fn simple_key(reader: &mut Reader<'_>) -> Result<(), Fault> {
         _ => {}
     }
     let name = reader.atom()?.to_ascii_uppercase();
+    note_key(reader, &name);
     match name.as_str() {
         "ALL" | "ANSWERED" | "DELETED" | "DRAFT" | "FLAGGED" | "NEW" | "OLD" | "RECENT" | "SEEN" | "UNANSWERED"
         | "UNDELETED" | "UNDRAFT" | "UNFLAGGED" | "UNSEEN" => Ok(()),
@@ -167,6 +172,20 @@ fn simple_key(reader: &mut Reader<'_>) -> Result<(), Fault> {
         }
         _ => unknown_key(reader),
     }
+}
+
+/// Keys that a rule may name.
+#[rustfmt::skip]
+const KEYS: &[&str] = &[
+    "ALL", "ANSWERED", "BCC", "BEFORE", "BODY", "CC", "DELETED", "DRAFT", "EMAILID", "FLAGGED", "FROM", "FUZZY",
+    "HEADER", "KEYWORD", "LARGER", "MODSEQ", "NEW", "NOT", "OLD", "OLDER", "ON", "OR", "RECENT", "SAVEDATESUPPORTED",
+    "SAVEDBEFORE", "SAVEDON", "SAVEDSINCE", "SEEN", "SENTBEFORE", "SENTON", "SENTSINCE", "SINCE", "SMALLER",
+    "SUBJECT", "TEXT", "THREADID", "TO", "UID", "UNANSWERED", "UNDELETED", "UNDRAFT", "UNFLAGGED", "UNKEYWORD",
+    "UNSEEN", "X-GM-LABELS", "X-GM-MSGID", "X-GM-RAW", "X-GM-THRID", "YOUNGER",
+];
+
+fn note_key(reader: &mut Reader<'_>, name: &str) {
+    reader.collect(reader.at(), |parts, _, _| parts.keys.extend(KEYS.iter().find(|key| **key == name)));
 }
 
 fn argument<'a>(reader: &mut Reader<'a>, read: impl FnOnce(&mut Reader<'a>) -> Result<(), Fault>) -> Result<(), Fault> {

@@ -1,6 +1,7 @@
 //! STORE (RFC 9051 §6.4.6; RFC 7162; Gmail's labels).
 
 use super::super::command::Details;
+use super::super::parts::Part;
 use super::super::reader::{Fault, Reader};
 use super::{CONDSTORE, GMAIL};
 use crate::wire::{Effect, Operation};
@@ -68,6 +69,7 @@ fn values<'a>(
     mut value: impl FnMut(&mut Reader<'a>) -> Result<String, Fault>,
 ) -> Result<Vec<String>, Fault> {
     reader.space()?;
+    let start = reader.at();
     let mut values = Vec::new();
     let mut add = |reader: &mut Reader<'a>| {
         values.push(value(reader)?);
@@ -78,5 +80,6 @@ fn values<'a>(
     } else {
         reader.sequence(&mut add)?;
     }
+    reader.collect(start, |parts, span, _| parts.flags.push(Part { span, value: values.clone() }));
     Ok(values)
 }

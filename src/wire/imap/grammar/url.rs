@@ -20,6 +20,8 @@ pub(in super::super) fn gen_url_auth(reader: &mut Reader<'_>) -> Result<(), Faul
 
 pub(in super::super) fn reset_key(reader: &mut Reader<'_>) -> Result<(), Fault> {
     if !reader.eat(b' ') {
+        // the keys of all mailboxes
+        reader.reaches_further();
         return Ok(());
     }
     reader.mailbox()?;

@@ -1,0 +1,129 @@
+//! Which rules a command can concern, found without looking at any: by protocol, operation, effect and name.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::condition::Condition;
+use super::rule::Rule;
+use crate::wire::{Effect, Operation, Protocol};
+
+/// Numbers of rules, in their order.
+type Numbers = Arc<[u32]>;
+
+/// The rules of every kind of command.
+#[derive(Debug, Default)]
+pub(super) struct Index {
+    /// By protocol, operation and effect.
+    cells: Vec<Cell>,
+}
+
+/// The rules for commands of one protocol, operation and effect.
+#[derive(Debug, Default)]
+struct Cell {
+    /// For commands that no rule names.
+    others: Numbers,
+    /// A bit for each name below: a name without its bit is not among them.
+    marks: u64,
+    /// For commands that rules name, sorted: these rules and those that name none.
+    named: Vec<(Arc<str>, Numbers)>,
+}
+
+impl Index {
+    /// Of those rules that look at commands.
+    pub(super) fn new(rules: &[Rule]) -> Self {
+        let rules: Vec<(u32, Kinds<'_>)> = (0..)
+            .zip(rules)
+            .filter(|(_, rule)| !rule.is_for_answers())
+            .map(|(at, rule)| (at, Kinds::of(rule)))
+            .collect();
+        if rules.is_empty() {
+            return Self::default();
+        }
+        // most cells have the same rules
+        let mut known = BTreeMap::new();
+        let mut share = |numbers: Vec<u32>| -> Numbers {
+            let shared = known.entry(numbers).or_insert_with_key(|numbers| Numbers::from(numbers.as_slice()));
+            Arc::clone(shared)
+        };
+        let mut cells = Vec::with_capacity(PROTOCOLS.len() * Operation::ALL.len() * Effect::ALL.len());
+        for protocol in PROTOCOLS {
+            for operation in Operation::ALL {
+                for effect in Effect::ALL {
+                    let here: Vec<&(u32, Kinds<'_>)> =
+                        rules.iter().filter(|(_, kinds)| kinds.may_be(protocol, *operation, *effect)).collect();
+                    cells.push(Cell::new(&here, &mut share));
+                }
+            }
+        }
+        Self { cells }
+    }
+
+    /// The rules that a command can concern, in their order.
+    pub(super) fn of(&self, protocol: Protocol, command: &str, operation: Operation, effect: Effect) -> &[u32] {
+        let protocol = usize::from(protocol == Protocol::Pop3);
+        let at = (protocol * Operation::ALL.len() + operation.index()) * Effect::ALL.len() + effect.index();
+        let Some(cell) = self.cells.get(at) else { return &[] };
+        if cell.marks & mark(command) == 0 {
+            return &cell.others;
+        }
+        let found = cell.named.binary_search_by(|(name, _)| (**name).cmp(command));
+        found.ok().and_then(|at| cell.named.get(at)).map_or(&*cell.others, |(_, numbers)| numbers)
+    }
+}
+
+const PROTOCOLS: [Protocol; 2] = [Protocol::Imap, Protocol::Pop3];
+
+impl Cell {
+    fn new(rules: &[&(u32, Kinds<'_>)], share: &mut impl FnMut(Vec<u32>) -> Numbers) -> Self {
+        let mut names: Vec<&Arc<str>> = rules.iter().filter_map(|(_, kinds)| kinds.commands).flatten().collect();
+        names.sort_unstable();
+        names.dedup();
+        let numbers = |name: Option<&Arc<str>>| {
+            let is_for =
+                |kinds: &Kinds<'_>| kinds.commands.is_none_or(|names| name.is_some_and(|name| names.contains(name)));
+            rules.iter().filter(|(_, kinds)| is_for(kinds)).map(|(at, _)| *at).collect::<Vec<_>>()
+        };
+        let others = share(numbers(None));
+        let marks = names.iter().fold(0, |marks, name| marks | mark(name));
+        let named = names.into_iter().map(|name| (Arc::clone(name), share(numbers(Some(name))))).collect();
+        Self { others, marks, named }
+    }
+}
+
+/// Which kinds of commands a rule is for; none is given where it is for all.
+struct Kinds<'a> {
+    protocols: Option<&'a [Protocol]>,
+    operations: Option<&'a [Operation]>,
+    effects: Option<&'a [Effect]>,
+    commands: Option<&'a [Arc<str>]>,
+}
+
+impl<'a> Kinds<'a> {
+    fn of(rule: &'a Rule) -> Self {
+        let mut kinds = Self { protocols: None, operations: None, effects: None, commands: None };
+        for condition in &rule.conditions {
+            match condition {
+                Condition::Protocol(protocols) => kinds.protocols = Some(protocols),
+                Condition::Operation(operations) => kinds.operations = Some(operations),
+                Condition::Effect(effects) => kinds.effects = Some(effects),
+                Condition::Command(commands) => kinds.commands = Some(commands),
+                _ => {}
+            }
+        }
+        kinds
+    }
+
+    fn may_be(&self, protocol: Protocol, operation: Operation, effect: Effect) -> bool {
+        self.protocols.is_none_or(|all| all.contains(&protocol))
+            && self.operations.is_none_or(|all| all.contains(&operation))
+            && self.effects.is_none_or(|all| all.contains(&effect))
+    }
+}
+
+/// One of 64 bits for a name: cheap, and different for most commands.
+fn mark(name: &str) -> u64 {
+    let octets = name.as_bytes();
+    let (first, last) = (octets.first().copied().unwrap_or(0), octets.last().copied().unwrap_or(0));
+    let sum = usize::from(first) + usize::from(last) * 5 + octets.len() * 11;
+    1 << (sum % 64)
+}

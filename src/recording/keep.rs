@@ -1,0 +1,344 @@
+//! Recordings of single sessions that a rule wants kept: a file each in one directory, bounded in number and size.
+//!
+//! A thread makes and writes the files; what it has no room for is counted and told in the file. The oldest files
+//! go when there are too many, so that the directory always holds what happened last.
+
+use std::collections::BTreeMap;
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::sync::{Mutex, PoisonError};
+use std::thread::JoinHandle;
+
+use bytesize::ByteSize;
+use jiff::Timestamp;
+use serde::Deserialize;
+
+use super::write::{event_line, line, session_line};
+use super::{Closed, ClosedLine, Gap, GapLine, Head, VERSION};
+use crate::per_session::PerSession;
+use crate::session::{Event, Observation};
+use crate::witness::{SessionInfo, Witness};
+
+/// `recordings = { … }` of the `[policy]` section.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct KeepSettings {
+    /// Where the files are; made if it is not there, readable by its owner only.
+    pub directory: PathBuf,
+    /// How many files there are at most; the oldest go.
+    #[serde(default = "thousand")]
+    pub most: usize,
+    /// Octets of one file at most; what a session says beyond that is counted and not kept.
+    #[serde(default = "sixteen_mebibytes")]
+    pub size: ByteSize,
+}
+
+fn thousand() -> usize {
+    1000
+}
+
+fn sixteen_mebibytes() -> ByteSize {
+    ByteSize::mib(16)
+}
+
+/// Pieces of text that may wait to be written.
+const WAITING: usize = 1024;
+
+/// The witness that keeps what rules want kept.
+#[derive(Debug)]
+pub struct Keeper {
+    /// `None`: finished.
+    sender: Mutex<Option<SyncSender<Job>>>,
+    writer: Mutex<Option<JoinHandle<()>>>,
+    kept: PerSession<Kept>,
+    /// How many are kept now: mostly none, and then no session is looked up.
+    count: AtomicUsize,
+}
+
+/// What is remembered of a session that is kept.
+#[derive(Debug, Default)]
+struct Kept {
+    /// Lines the thread had no room for.
+    lost: AtomicU64,
+}
+
+#[derive(Debug)]
+enum Job {
+    Open { session: u64, name: String, text: String },
+    Text { session: u64, text: String },
+    Close { session: u64, text: String },
+}
+
+impl Keeper {
+    /// Makes the directory and starts the thread.
+    ///
+    /// # Errors
+    /// When the directory cannot be made or read.
+    pub fn start(settings: &KeepSettings) -> io::Result<Self> {
+        DirBuilder::new().recursive(true).mode(0o700).create(&settings.directory)?;
+        let mut shelf = Shelf {
+            directory: settings.directory.clone(),
+            most: settings.most.max(1),
+            size: settings.size.as_u64(),
+            open: BTreeMap::new(),
+        };
+        shelf.make_room(0)?;
+        let (sender, receiver) = sync_channel(WAITING);
+        let writer = std::thread::Builder::new().name("keeper".to_owned()).spawn(move || shelf.work(&receiver))?;
+        Ok(Self {
+            sender: Mutex::new(Some(sender)),
+            writer: Mutex::new(Some(writer)),
+            kept: PerSession::new(),
+            count: AtomicUsize::new(0),
+        })
+    }
+
+    fn send(&self, job: Job) -> bool {
+        let sender = self.sender.lock().unwrap_or_else(PoisonError::into_inner);
+        match sender.as_ref().map(|sender| sender.try_send(job)) {
+            Some(Ok(())) | None => true,
+            Some(Err(TrySendError::Full(_) | TrySendError::Disconnected(_))) => false,
+        }
+    }
+
+    /// Writes what waits and ends the thread.
+    pub fn finish(&self) {
+        drop(self.sender.lock().unwrap_or_else(PoisonError::into_inner).take());
+        if let Some(writer) = self.writer.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            // a panic of the thread was told by its hook
+            let _ended = writer.join();
+        }
+    }
+
+    fn begin(&self, info: &SessionInfo, text: String) {
+        let name = format!("{}-{}-{}.jsonl", stamp(Timestamp::now()), info.protocol.as_label(), info.id);
+        let program = concat!("mailwarden ", env!("CARGO_PKG_VERSION")).to_owned();
+        let head = line(&Head { mailwarden_recording: VERSION, created: Timestamp::now(), program });
+        let text = [head, session_line(info), text].concat();
+        if self.send(Job::Open { session: info.id, name, text }) {
+            self.kept.open(info.id, Kept::default());
+            self.count.fetch_add(1, Ordering::Relaxed);
+        } else {
+            tracing::error!(session = info.id, "a recording was not begun: the disk is slower than what is to be kept");
+        }
+    }
+
+    fn go_on(&self, session: u64, kept: &Kept, events: &[Event]) {
+        let lost = kept.lost.swap(0, Ordering::Relaxed);
+        let gap = if lost > 0 { line(&GapLine { gap: Gap { lines: lost } }) } else { String::new() };
+        if !self.send(Job::Text { session, text: gap + &lines(session, events) }) {
+            kept.lost.fetch_add(lost + events.len() as u64, Ordering::Relaxed);
+        }
+    }
+}
+
+impl Drop for Keeper {
+    fn drop(&mut self) {
+        self.finish();
+    }
+}
+
+impl Witness for Keeper {
+    fn opened(&self, _info: &SessionInfo) {}
+
+    fn events(&self, info: &SessionInfo, events: &[Event]) {
+        let is_kept = self.count.load(Ordering::Relaxed) > 0
+            && self.kept.with(info.id, |kept| self.go_on(info.id, kept, events)).is_some();
+        let wanted = |event: &Event| matches!(&event.what, Observation::Decided { decision, .. } if decision.record);
+        if !is_kept && events.iter().any(wanted) {
+            self.begin(info, lines(info.id, events));
+        }
+    }
+
+    fn closed(&self, info: &SessionInfo, client_octets: u64, upstream_octets: u64) {
+        if self.count.load(Ordering::Relaxed) == 0 || self.kept.close(info.id).is_none() {
+            return;
+        }
+        self.count.fetch_sub(1, Ordering::Relaxed);
+        let closed = Closed { session: info.id, client_octets, upstream_octets };
+        self.send(Job::Close { session: info.id, text: line(&ClosedLine { closed }) });
+    }
+}
+
+fn lines(session: u64, events: &[Event]) -> String {
+    events.iter().map(|event| event_line(session, event)).collect()
+}
+
+/// The time as it may stand in a file's name, sorting as times do.
+fn stamp(at: Timestamp) -> String {
+    at.strftime("%Y%m%dT%H%M%S%.6fZ").to_string()
+}
+
+/// The directory and the files that are being written.
+struct Shelf {
+    directory: PathBuf,
+    most: usize,
+    size: u64,
+    open: BTreeMap<u64, Open>,
+}
+
+struct Open {
+    file: File,
+    path: PathBuf,
+    written: u64,
+    /// Lines beyond the size.
+    beyond: u64,
+}
+
+impl Shelf {
+    fn work(&mut self, jobs: &Receiver<Job>) {
+        while let Ok(job) = jobs.recv() {
+            let outcome = match job {
+                Job::Open { session, name, text } => self.open(session, &name, &text),
+                Job::Text { session, text } => self.write(session, &text),
+                Job::Close { session, text } => self.close(session, &text),
+            };
+            if let Err(error) = outcome {
+                tracing::error!(directory = %self.directory.display(), %error, "a recording could not be kept");
+            }
+        }
+    }
+
+    fn open(&mut self, session: u64, name: &str, text: &str) -> io::Result<()> {
+        self.make_room(1)?;
+        let path = self.directory.join(name);
+        let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path)?;
+        tracing::info!(session, file = %path.display(), "the session is recorded from here on");
+        self.open.insert(session, Open { file, path, written: 0, beyond: 0 });
+        self.write(session, text)
+    }
+
+    fn write(&mut self, session: u64, text: &str) -> io::Result<()> {
+        let Some(open) = self.open.get_mut(&session) else { return Ok(()) };
+        if open.written + text.len() as u64 > self.size {
+            open.beyond += text.lines().count() as u64;
+            return Ok(());
+        }
+        open.written += text.len() as u64;
+        open.file.write_all(text.as_bytes())
+    }
+
+    fn close(&mut self, session: u64, text: &str) -> io::Result<()> {
+        let Some(mut open) = self.open.remove(&session) else { return Ok(()) };
+        if open.beyond > 0 {
+            open.file.write_all(line(&GapLine { gap: Gap { lines: open.beyond } }).as_bytes())?;
+        }
+        open.file.write_all(text.as_bytes())
+    }
+
+    /// Removes the oldest recordings until there is room for so many more. One that is being written stays.
+    fn make_room(&mut self, more: usize) -> io::Result<()> {
+        let mut files = Vec::new();
+        for entry in fs::read_dir(&self.directory)? {
+            let path = entry?.path();
+            if is_ours(&path) {
+                files.push(path);
+            }
+        }
+        files.sort();
+        let surplus = (files.len() + more).saturating_sub(self.most);
+        let removable = files.iter().filter(|path| !self.open.values().any(|open| open.path == **path));
+        for path in removable.take(surplus) {
+            fs::remove_file(path)?;
+        }
+        Ok(())
+    }
+}
+
+/// Whether a file has a name that this program gives: nothing else in the directory is touched.
+fn is_ours(path: &Path) -> bool {
+    let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    let Some((stamp, rest)) = name.split_once('-') else { return false };
+    let Some(rest) = rest.strip_suffix(".jsonl") else { return false };
+    let numbered = rest.split_once('-').is_some_and(|(_, id)| id.bytes().all(|octet| octet.is_ascii_digit()));
+    stamp.len() == 23 && stamp.ends_with('Z') && stamp.contains('T') && numbered
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    use crate::recording::Recording;
+    use crate::recording::tests::{decision, info, said as line_said};
+    use crate::session::{CommandId, Speaker};
+
+    fn said(text: &str) -> Event {
+        Event { at: Duration::ZERO, what: line_said(Speaker::Client, None, text) }
+    }
+
+    fn decided(record: bool) -> Event {
+        let decision = Box::new(crate::policy::Decision { record, ..decision() });
+        Event { at: Duration::ZERO, what: Observation::Decided { id: CommandId(1), decision } }
+    }
+
+    fn files(directory: &Path) -> Vec<PathBuf> {
+        let mut files: Vec<_> = fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path()).collect();
+        files.sort();
+        files
+    }
+
+    #[test]
+    fn a_session_is_kept_from_the_decision_on_and_no_other_is() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("kept");
+        let keeper =
+            Keeper::start(&KeepSettings { directory: path.clone(), most: 10, size: ByteSize::mib(1) }).unwrap();
+        for id in [1, 2] {
+            keeper.opened(&info(id));
+            keeper.events(&info(id), &[said("before")]);
+        }
+        keeper.events(&info(1), &[said("the command"), decided(true)]);
+        keeper.events(&info(2), &[decided(false), said("elsewhere")]);
+        keeper.events(&info(1), &[said("after")]);
+        for id in [1, 2] {
+            keeper.closed(&info(id), 1, 2);
+        }
+        keeper.finish();
+        let kept = files(&path);
+        assert_eq!(kept.len(), 1, "{kept:?}");
+        let text = fs::read_to_string(&kept[0]).unwrap();
+        for (piece, there) in [("the command", true), ("after", true), ("before", false), ("elsewhere", false)] {
+            assert_eq!(text.contains(piece), there, "{piece}\n{text}");
+        }
+        let input = io::BufReader::new(File::open(&kept[0]).unwrap());
+        let lines = Recording::open(input).unwrap().collect::<Result<Vec<_>, _>>().unwrap();
+        assert_eq!(lines.len(), 5, "{text}");
+    }
+
+    #[test]
+    fn the_oldest_files_go_and_what_is_not_ours_stays() {
+        let directory = tempfile::tempdir().unwrap();
+        fs::write(directory.path().join("notes.jsonl"), "mine").unwrap();
+        let settings = KeepSettings { directory: directory.path().to_owned(), most: 2, size: ByteSize::mib(1) };
+        let keeper = Keeper::start(&settings).unwrap();
+        for id in 1..=4 {
+            keeper.events(&info(id), &[decided(true)]);
+            keeper.closed(&info(id), 0, 0);
+        }
+        keeper.finish();
+        let names: Vec<_> =
+            files(directory.path()).iter().map(|path| path.file_name().unwrap().to_str().unwrap().to_owned()).collect();
+        assert_eq!(names.len(), 3, "{names:?}");
+        assert!(names[0].ends_with("-3.jsonl") && names[1].ends_with("-4.jsonl"), "{names:?}");
+    }
+
+    #[test]
+    fn a_file_grows_to_its_size_and_tells_what_is_missing() {
+        let directory = tempfile::tempdir().unwrap();
+        let settings = KeepSettings { directory: directory.path().to_owned(), most: 2, size: ByteSize::kib(2) };
+        let keeper = Keeper::start(&settings).unwrap();
+        keeper.events(&info(1), &[decided(true)]);
+        for _ in 0..100 {
+            keeper.events(&info(1), &[said(&"x".repeat(100))]);
+        }
+        keeper.closed(&info(1), 0, 0);
+        keeper.finish();
+        let text = fs::read_to_string(&files(directory.path())[0]).unwrap();
+        assert!(text.len() < 3000 && text.contains("\"gap\""), "{text}");
+    }
+}

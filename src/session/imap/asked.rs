@@ -1,0 +1,103 @@
+//! What a rule may ask about a command: its facts, gathered only where there are rules.
+
+use std::time::Instant;
+
+use super::Imap;
+use super::licence::Licence;
+use super::refusal::Refusal;
+use crate::policy::{Arguments, Facts, Item, Policy, SessionFacts};
+use crate::session::{CommandId, Outbox};
+use crate::wire::Protocol;
+use crate::wire::imap::{Command, Enclosure, Parts};
+
+/// The arguments of one command, to be lent to the policy.
+#[derive(Debug, Default)]
+pub(super) struct Gathered {
+    reaches_further: bool,
+    flags: Vec<String>,
+    items: Vec<Item>,
+    keys: Vec<&'static str>,
+    messages: Option<u64>,
+    size: Option<u64>,
+}
+
+impl Gathered {
+    fn new(parts: Parts, size: Option<u64>) -> Self {
+        Self {
+            reaches_further: parts.reaches_further,
+            flags: parts.flags.into_iter().flat_map(|list| list.value).collect(),
+            items: parts.items.into_iter().map(|item| item.value).collect(),
+            keys: parts.keys,
+            messages: parts.messages,
+            size,
+        }
+    }
+
+    pub(super) fn lend(&self) -> Arguments<'_> {
+        let Self { reaches_further, flags, items, keys, messages, size } = self;
+        Arguments { reaches_further: *reaches_further, flags, items, keys, messages: *messages, size: *size }
+    }
+}
+
+impl Imap {
+    /// No rule looks at arguments, or at sizes.
+    pub(super) fn asks_no_arguments(&self) -> bool {
+        self.setup.terms.policy.permits_all().is_some()
+    }
+
+    /// What the arguments of a command say, if a rule may ask.
+    fn gather(&self, command: &Command, octets: &[u8]) -> Gathered {
+        let (verb, operation, effect) = (command.verb(), command.operation, command.effect);
+        if self.setup.terms.policy.permits(Protocol::Imap, verb, operation, effect).is_some() {
+            return Gathered::default();
+        }
+        let Some(parts) = Parts::read(octets, self.names) else { return Gathered::default() };
+        let downloads = command.verb() == "FETCH";
+        let known = || {
+            let set = parts.set.clone().filter(|_| downloads).and_then(|set| octets.get(set))?;
+            self.sizes.largest(set, command.name.starts_with("UID "), &self.view)
+        };
+        let size = parts.announced.or_else(known);
+        Gathered::new(parts, size)
+    }
+
+    /// The same of what follows a message inside its command.
+    pub(super) fn gather_more(&self, line: &[u8], enclosure: Enclosure) -> Gathered {
+        if self.asks_no_arguments() {
+            return Gathered::default();
+        }
+        Parts::read_more(line, enclosure).map_or_else(Gathered::default, |parts| {
+            let size = parts.announced;
+            Gathered::new(parts, size)
+        })
+    }
+
+    pub(super) fn ask_policy(
+        &self,
+        id: CommandId,
+        command: &Command,
+        octets: &[u8],
+        user: Option<&str>,
+        now: Instant,
+        out: &mut Outbox,
+    ) -> Result<Licence, Refusal> {
+        // NO is no defined answer to these (RFC 9051 §6.1)
+        if matches!(command.name, "CAPABILITY" | "NOOP" | "LOGOUT" | "STARTTLS") {
+            return Ok(Licence::plain(Policy::own()));
+        }
+        let gathered = self.gather(command, octets);
+        let facts = Facts {
+            session: SessionFacts { user, ..self.session_facts(now) },
+            command: command.verb(),
+            operation: command.operation,
+            effect: command.effect,
+            mailboxes: &command.mailboxes,
+            selected: self.acted_on(command.spec, &command.needs),
+            message: None,
+            nth_message: None,
+            arguments: gathered.lend(),
+            answer: None,
+        };
+        self.ask_of_each(id, &facts, 1..=command.messages, now, out)
+    }
+}
