@@ -63,10 +63,7 @@ impl Prometheus {
         let answer = self.ask("/api/v1/query", query);
         assert_eq!(answer["status"], "success", "{query}: {answer}");
         let series = answer["data"]["result"].as_array().unwrap();
-        series
-            .iter()
-            .map(|one| (one["metric"].clone(), one["value"][1].as_str().unwrap().parse().unwrap()))
-            .collect()
+        series.iter().map(|one| (one["metric"].clone(), one["value"][1].as_str().unwrap().parse().unwrap())).collect()
     }
 
     /// Waits until a query gives a series.
