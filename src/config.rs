@@ -9,11 +9,15 @@ mod across;
 mod allowance;
 mod code;
 mod conditions;
+mod details;
 mod document;
 mod files;
-mod include;
+mod group;
 mod near;
+mod parts;
 mod problem;
+mod rewrite;
+mod rules;
 mod schema;
 mod values;
 
@@ -25,13 +29,12 @@ use std::sync::Arc;
 use serde::Deserialize;
 use toml::de::DeTable;
 
-pub(crate) use include::files_of;
-
 pub use code::{Code, Severity};
+pub use group::GroupSettings;
 pub use problem::{ConfigErrors, Paint, Problem, Source};
 
 use crate::hook::HookSettings;
-use crate::policy::{Fallback, Group, Rule};
+use crate::policy::{Fallback, Group, Policy, Rule};
 use crate::proxy::{ListenerSettings, UpstreamSettings};
 use crate::recording::KeepSettings;
 use crate::session::Limits;
@@ -68,10 +71,7 @@ pub struct Config {
     /// `[[group]]` tables.
     #[serde(rename = "group", default)]
     pub groups: Vec<GroupSettings>,
-    /// The groups with all their members, those from files too.
-    #[serde(skip)]
-    pub made_groups: Vec<Arc<Group>>,
-    /// `[[rule]]` tables, in order.
+    /// `[[rule]]` tables, in order; once it is read from disk, those of included files behind the file's own.
     #[serde(rename = "rule", default)]
     pub rules: Vec<Rule>,
 }
@@ -94,15 +94,15 @@ pub struct ProcessSettings {
 }
 
 /// The `[policy]` section.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PolicySettings {
     /// What becomes of a command that no rule matches.
-    #[serde(default)]
+    #[serde(default = "allow")]
     pub default: Fallback,
-    /// Further files of rules and groups, looked at behind those of this file; a pattern stands for all that fit, by name.
+    /// Files with more rules, groups and hooks: paths, the last part of which may be a pattern.
     #[serde(default)]
-    pub include: OneOrMany,
+    pub include: Paths,
     /// Where sessions are recorded that a rule wants kept (`record = true`).
     #[serde(default)]
     pub recordings: Option<KeepSettings>,
@@ -111,45 +111,39 @@ pub struct PolicySettings {
     pub watch: bool,
 }
 
-/// One text, or a list of them.
+impl Default for PolicySettings {
+    fn default() -> Self {
+        Self { default: allow(), include: Paths::default(), recordings: None, watch: false }
+    }
+}
+
+fn allow() -> Fallback {
+    Fallback::Allow
+}
+
+/// One path or several.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(untagged)]
-pub enum OneOrMany {
+pub enum Paths {
     /// One.
     One(String),
-    /// Any number.
+    /// Several, or none.
     Many(Vec<String>),
 }
 
-impl Default for OneOrMany {
+impl Default for Paths {
     fn default() -> Self {
         Self::Many(Vec::new())
     }
 }
 
-impl OneOrMany {
-    /// All of them.
-    #[must_use]
-    pub fn as_slice(&self) -> &[String] {
-        match self {
-            Self::One(one) => std::slice::from_ref(one),
-            Self::Many(many) => many,
-        }
+/// The files that the configuration in `path` is read from, that one first; the files of groups are among them.
+pub(crate) fn files_of(path: &Path) -> Vec<PathBuf> {
+    let mut files = vec![path.to_owned()];
+    if let Ok(source) = text_of(path) {
+        files.extend(parts::named(&source.text, path.parent().unwrap_or(Path::new(""))));
     }
-}
-
-/// A `[[group]]` of users.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct GroupSettings {
-    /// What rules call it.
-    pub name: String,
-    /// Users, or patterns of them.
-    #[serde(default)]
-    pub members: OneOrMany,
-    /// A file with further members, one a line; a line that begins with `#` is a comment.
-    #[serde(default)]
-    pub file: Option<PathBuf>,
+    files
 }
 
 /// A configuration that can be used, and what is odd about it.
@@ -162,8 +156,6 @@ pub struct Loaded {
     /// The text, to show warnings with.
     pub source: Source,
     folder: PathBuf,
-    /// What is odd about included files, file by file.
-    pub elsewhere: Vec<ConfigErrors>,
 }
 
 impl Config {
@@ -181,41 +173,53 @@ impl Config {
 impl Loaded {
     /// Like [`Config::load`], with the warnings.
     pub fn read(path: &Path) -> Result<Self, ConfigErrors> {
-        let name = path.display().to_string();
-        let octets = files::read(path).map_err(|problem| refuse(&name, "", vec![problem]))?;
-        let text = text_of(&name, octets)?;
-        let mut loaded = Self::parsed(&name, &text)?;
+        let source = text_of(path)?;
         let folder = path.parent().unwrap_or(Path::new(""));
-        loaded.config.resolve(folder);
+        let mut loaded = Self::build(source, Some(folder))?;
         folder.clone_into(&mut loaded.folder);
-        include::read(&mut loaded, folder)?;
         Ok(loaded)
     }
 
-    /// Like [`Config::parse`], with the warnings.
+    /// Like [`Config::parse`], with the warnings. Files that it includes, and those of groups, are not read.
     pub fn parse(name: &str, text: &str) -> Result<Self, ConfigErrors> {
-        let mut loaded = Self::parsed(name, text)?;
-        include::read(&mut loaded, Path::new(""))?;
-        Ok(loaded)
-    }
-
-    fn parsed(name: &str, text: &str) -> Result<Self, ConfigErrors> {
         // some editors put a byte order mark in front; TOML has no use for it
         let text = text.strip_prefix('\u{FEFF}').unwrap_or(text);
-        let (root, errors) = DeTable::parse_recoverable(text);
-        if !errors.is_empty() {
-            return Err(refuse(name, text, errors.iter().map(|error| syntax(text, error)).collect()));
+        Self::build(Source { name: name.into(), text: text.into() }, None)
+    }
+
+    /// Puts the configuration together; `folder` is where its paths start, if the disk is to be looked at.
+    fn build(source: Source, folder: Option<&Path>) -> Result<Self, ConfigErrors> {
+        let main = tree(&source)?;
+        let mut problems = document::check(main.get_ref());
+        problems.extend(across::check(main.get_ref()));
+        let included = folder.map(|folder| parts::included(main.get_ref(), folder, &mut problems));
+        let included = included.unwrap_or_default();
+        let trees = parts::trees(&included, &mut problems);
+        let root = main.get_ref();
+        let parts = included.iter().zip(trees.iter().map(toml::Spanned::get_ref));
+        let files: Vec<rules::File<'_, '_>> = std::iter::once((&source, root)).chain(parts).collect();
+        rules::check(&files, &mut problems);
+        let mut config = None;
+        if !problems.iter().any(Problem::is_error) {
+            let parts = files.get(1..).unwrap_or_default();
+            let mut made = Config::of((&source, root), parts, folder.unwrap_or(Path::new("")))?;
+            if folder.is_some() {
+                made.read_groups(&files, &mut problems);
+            }
+            rules::covered(&rules::written(&files), &made.rules, &mut problems);
+            config = Some(made);
         }
-        let mut problems = document::check(root.get_ref());
-        problems.extend(across::check(root.get_ref()));
-        problems.sort_by_key(|problem| problem.span.as_ref().map_or(usize::MAX, |span| span.start));
-        if problems.iter().any(Problem::is_error) {
-            problems.retain(|problem| problem.is_error() || problem.code != Code::Unused);
-            return Err(refuse(name, text, problems));
+        let mut problems: Vec<Problem> = problems.into_iter().map(|problem| problem.unless_within(&source)).collect();
+        problems.sort_by_key(|problem| problem.place(&included));
+        match config {
+            Some(config) if !problems.iter().any(Problem::is_error) => {
+                Ok(Self { config, warnings: problems, source, folder: PathBuf::new() })
+            }
+            _ => {
+                problems.retain(|problem| problem.is_error() || problem.code != Code::Unused);
+                Err(ConfigErrors { source, problems })
+            }
         }
-        let config = toml::from_str(text).map_err(|error| refused(name, text, &error))?;
-        let source = Source { name: name.into(), text: text.into() };
-        Ok(Self { config, warnings: problems, source, folder: PathBuf::new(), elsewhere: Vec::new() })
     }
 
     /// What is wrong with the files the configuration names; looks at the disk.
@@ -226,6 +230,47 @@ impl Loaded {
 }
 
 impl Config {
+    /// What checked files say; relative paths of the configuration's own start at `folder`.
+    fn of(main: rules::File<'_, '_>, parts: &[rules::File<'_, '_>], folder: &Path) -> Result<Self, ConfigErrors> {
+        let refused = |source: &Source, error: &toml::de::Error| {
+            let problem = Problem::new(Code::Refused, error.span().unwrap_or(0..0), error.message());
+            let help = "see the description of this section in docs/configuration.md";
+            ConfigErrors { source: source.clone(), problems: vec![problem.help(help)] }
+        };
+        let (source, _) = main;
+        let mut config: Self = toml::from_str(&source.text).map_err(|error| refused(source, &error))?;
+        config.resolve(folder);
+        for (source, _) in parts {
+            let part: parts::Included = toml::from_str(&source.text).map_err(|error| refused(source, &error))?;
+            let folder = Path::new(&*source.name).parent().unwrap_or(Path::new(""));
+            config.rules.extend(part.rules);
+            let (groups, hooks) = (config.groups.len(), config.hooks.len());
+            config.groups.extend(part.groups);
+            config.hooks.extend(part.hooks);
+            resolve_parts(config.groups.iter_mut().skip(groups), config.hooks.iter_mut().skip(hooks), folder);
+        }
+        Ok(config)
+    }
+
+    /// Reads the files of the groups, which stand in `files` in the same order.
+    fn read_groups(&mut self, files: &[rules::File<'_, '_>], problems: &mut Vec<Problem>) {
+        let tables = files.iter().flat_map(|(source, root)| {
+            document::tables(root, "group").into_iter().map(move |(_, table)| (source, table))
+        });
+        for (group, (source, table)) in self.groups.iter_mut().zip(tables) {
+            let mut found = Vec::new();
+            group.read_file(table, &mut found);
+            problems.extend(found.into_iter().map(|problem| problem.within(source)));
+        }
+    }
+
+    /// The policy that the rules make.
+    #[must_use]
+    pub fn make_policy(&self) -> Policy {
+        let groups: Vec<Arc<Group>> = self.groups.iter().map(|group| Arc::clone(&group.group)).collect();
+        Policy::build(self.rules.clone(), &groups, self.policy.default)
+    }
+
     /// Makes relative paths start at `folder`.
     fn resolve(&mut self, folder: &Path) {
         use crate::tls::{CertificateSettings, Roots};
@@ -237,11 +282,7 @@ impl Config {
         if let Some(recordings) = &mut self.policy.recordings {
             whole(&mut recordings.directory);
         }
-        for hook in &mut self.hooks {
-            if let Roots::File(file) = &mut hook.roots {
-                whole(file);
-            }
-        }
+        resolve_parts(self.groups.iter_mut(), self.hooks.iter_mut(), folder);
         for listener in &mut self.listeners {
             if let Some(clients) = &mut listener.clients {
                 whole(clients);
@@ -264,26 +305,49 @@ impl Config {
     }
 }
 
-fn text_of(name: &str, octets: Vec<u8>) -> Result<String, ConfigErrors> {
-    String::from_utf8(octets).map_err(|error| {
+/// Makes relative paths of what may stand in included files start at `folder`.
+fn resolve_parts<'a>(
+    groups: impl Iterator<Item = &'a mut GroupSettings>,
+    hooks: impl Iterator<Item = &'a mut HookSettings>,
+    folder: &Path,
+) {
+    for file in groups.filter_map(|group| group.file.as_mut()) {
+        *file = folder.join(&file);
+    }
+    for hook in hooks {
+        if let crate::tls::Roots::File(file) = &mut hook.roots {
+            *file = folder.join(&file);
+        }
+    }
+}
+
+/// The text of a file.
+fn text_of(path: &Path) -> Result<Source, ConfigErrors> {
+    let name = path.display().to_string();
+    let refuse = |text: &str, problem| ConfigErrors {
+        source: Source { name: name.as_str().into(), text: text.into() },
+        problems: vec![problem],
+    };
+    let octets = files::read(path).map_err(|problem| refuse("", problem))?;
+    let text = String::from_utf8(octets).map_err(|error| {
         let good = error.utf8_error().valid_up_to();
-        let lossy = String::from_utf8_lossy(error.as_bytes());
         let problem = Problem::new(Code::NotUtf8, good..good + 1, "the file is not UTF-8")
             .label("this is where it stops being text")
             .help("save the file as UTF-8");
-        refuse(name, &lossy, vec![problem])
-    })
+        refuse(&String::from_utf8_lossy(error.as_bytes()), problem)
+    })?;
+    let text = text.strip_prefix('\u{FEFF}').unwrap_or(&text);
+    Ok(Source { name: name.into(), text: text.into() })
 }
 
-/// What a section's own type says.
-fn refused(name: &str, text: &str, error: &toml::de::Error) -> ConfigErrors {
-    let span = error.span().unwrap_or(0..0);
-    let problem = Problem::new(Code::Refused, span, error.message());
-    refuse(name, text, vec![problem.help("see the description of this section in docs/configuration.md")])
-}
-
-fn refuse(name: &str, text: &str, problems: Vec<Problem>) -> ConfigErrors {
-    ConfigErrors { source: Source { name: name.into(), text: text.into() }, problems }
+/// The text as TOML.
+fn tree(source: &Source) -> Result<toml::Spanned<DeTable<'_>>, ConfigErrors> {
+    let (root, errors) = DeTable::parse_recoverable(&source.text);
+    if errors.is_empty() {
+        return Ok(root);
+    }
+    let problems = errors.iter().map(|error| syntax(&source.text, error)).collect();
+    Err(ConfigErrors { source: source.clone(), problems })
 }
 
 /// What the TOML parser found, with a help for what happens most.
@@ -295,6 +359,9 @@ fn syntax(text: &str, error: &toml::de::Error) -> Problem {
         return Problem::new(Code::Repeated, span, format!("`{found}` stands twice"))
             .label("an earlier line sets it")
             .help("keep one of the two; sections that can repeat have double brackets, as `[[listener]]`");
+    }
+    if let Some(help) = details::escape_help(text, &span).filter(|_| error.message().contains("escape")) {
+        return Problem::new(Code::Syntax, span, message).label(label).help(help);
     }
     let (message, label, help) = match message {
         "string values must be quoted" if found.is_empty() => {

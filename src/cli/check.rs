@@ -54,11 +54,6 @@ impl Args {
         for problem in &problems {
             out.push_str(&loaded.source.render(problem, globals.paint()));
         }
-        for elsewhere in &loaded.elsewhere {
-            out.push_str(&elsewhere.render(globals.paint()));
-        }
-        let problems: Vec<&Problem> =
-            problems.into_iter().chain(loaded.elsewhere.iter().flat_map(|elsewhere| elsewhere.problems())).collect();
         for finding in &findings {
             writeln!(out, "error[{}]: {}\n  help: {}", finding.code, finding.sentence, finding.help)?;
         }

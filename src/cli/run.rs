@@ -40,11 +40,6 @@ impl Args {
         for warning in &loaded.warnings {
             warn(&loaded.source, warning);
         }
-        for elsewhere in &loaded.elsewhere {
-            for warning in elsewhere.problems() {
-                warn(elsewhere.source_text(), warning);
-            }
-        }
         on_workers(loaded.config.process.workers, Box::pin(Self::serve(loaded.config, reloads)))
     }
 

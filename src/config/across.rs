@@ -9,10 +9,9 @@ use toml::de::{DeTable, DeValue};
 
 use super::allowance;
 use super::code::Code;
-use super::document::{Node, entries, tables, value};
+use super::document::{Node, tables, value};
 use super::near::{list, nearest};
 use super::problem::Problem;
-use super::schema::NO_CONDITIONS;
 use super::values::exact;
 use crate::proxy::UpstreamAddress;
 use crate::session::Limits;
@@ -21,7 +20,7 @@ use crate::session::Limits;
 /// themselves are passed over: they have their own problem.
 pub(super) fn check(root: &DeTable<'_>) -> Vec<Problem> {
     let mut problems = Vec::new();
-    for section in ["listener", "upstream", "rule", "group", "hook"] {
+    for section in ["listener", "upstream"] {
         duplicate_names(root, section, &mut problems);
     }
     addresses(root, &mut problems);
@@ -39,35 +38,24 @@ pub(super) fn check(root: &DeTable<'_>) -> Vec<Problem> {
     }
     authority(root, &mut problems);
     limits(root, &mut problems);
-    rules(root, &mut problems);
-    problems
-}
-
-/// The same for the rules and groups of an included file.
-pub(super) fn check_rules(root: &DeTable<'_>) -> Vec<Problem> {
-    let mut problems = Vec::new();
-    for section in ["rule", "group"] {
-        duplicate_names(root, section, &mut problems);
-    }
-    rules(root, &mut problems);
     problems
 }
 
 /// The text of one key and where it stands.
-fn text<'a>(table: &'a DeTable<'_>, key: &str) -> Option<(&'a str, Range<usize>)> {
+pub(super) fn text<'a>(table: &'a DeTable<'_>, key: &str) -> Option<(&'a str, Range<usize>)> {
     let node = value(table, key)?;
     node.get_ref().as_str().map(|text| (text, node.span()))
 }
 
 /// How a report speaks of one section among several.
-fn called(what: &str, table: &DeTable<'_>) -> String {
+pub(super) fn called(what: &str, table: &DeTable<'_>) -> String {
     match text(table, "name") {
         Some((name, _)) => format!("{what} `{name}`"),
         None => format!("this {what}"),
     }
 }
 
-fn word<'a>(table: &'a DeTable<'_>, key: &str) -> &'a str {
+pub(super) fn word<'a>(table: &'a DeTable<'_>, key: &str) -> &'a str {
     text(table, key).map_or("", |(text, _)| text)
 }
 
@@ -76,17 +64,20 @@ fn duplicate_names(root: &DeTable<'_>, section: &str, problems: &mut Vec<Problem
     for (_, table) in tables(root, section) {
         let Some((name, span)) = text(table, "name") else { continue };
         if seen.contains(&name) {
-            let free = |candidate: &String| !seen.contains(&candidate.as_str());
-            // one more candidate than there are names cannot all be taken
-            let free = (2..seen.len() + 3).map(|n| format!("{name}-{n}")).find(free).unwrap_or_default();
-            problems.push(
-                Problem::new(Code::DuplicateName, span, format!("two [[{section}]] sections are named `{name}`"))
-                    .label("an earlier one has this name")
-                    .help(format!("give each a name of its own, for example `\"{free}\"`")),
-            );
+            problems.push(duplicate(section, name, span, &seen));
         }
         seen.push(name);
     }
+}
+
+/// The second of two that have one name; `seen` are the names before it.
+pub(super) fn duplicate(section: &str, name: &str, span: Range<usize>, seen: &[&str]) -> Problem {
+    let free = |candidate: &String| !seen.contains(&candidate.as_str());
+    // one more candidate than there are names cannot all be taken
+    let free = (2..seen.len() + 3).map(|n| format!("{name}-{n}")).find(free).unwrap_or_default();
+    Problem::new(Code::DuplicateName, span, format!("two [[{section}]] sections are named `{name}`"))
+        .label("an earlier one has this name")
+        .help(format!("give each a name of its own, for example `\"{free}\"`"))
 }
 
 fn addresses(root: &DeTable<'_>, problems: &mut Vec<Problem>) {
@@ -314,36 +305,4 @@ fn octets(node: Node<'_, '_>) -> Option<(u64, Range<usize>)> {
         }
     };
     Some((size.as_u64(), node.span()))
-}
-
-fn rules(root: &DeTable<'_>, problems: &mut Vec<Problem>) {
-    let mut covering: Option<String> = None;
-    for (header, table) in tables(root, "rule") {
-        let name = called("rule", table);
-        let empty = |node: Node<'_, '_>| node.get_ref().as_array().is_some_and(|list| list.is_empty());
-        let conditional = entries(table).iter().any(|(key, _, node)| !NO_CONDITIONS.contains(key) && !empty(node));
-        if let Some(first) = &covering {
-            problems.push(
-                Problem::new(Code::UnreachedRule, header, format!("{name} never matches"))
-                    .label(format!("{first} before it matches every command"))
-                    .help(format!("the first match decides: move {first} to the end")),
-            );
-        } else if !conditional {
-            covering = Some(name.clone());
-            problems.push(
-                Problem::new(Code::UnconditionalRule, header, format!("{name} has no conditions"))
-                    .label("it matches every command, the login too")
-                    .help("if that is not meant, add a condition, for example `effect = \"destroy\"`"),
-            );
-        }
-        if word(table, "action") == "allow"
-            && let Some(node) = value(table, "reply")
-        {
-            problems.push(
-                Problem::new(Code::NoEffect, node.span(), format!("{name} never sends a reply"))
-                    .label("with `action = \"allow\"` the server answers")
-                    .help("remove this line, or refuse with `action = \"deny\"`"),
-            );
-        }
-    }
 }

@@ -57,6 +57,8 @@ codes! {
     UnknownSection = "MW-1105" Error,
     /// `[listener]` for `[[listener]]`, or the reverse.
     SectionShape = "MW-1106" Error,
+    /// A section that an included file may not have.
+    NotIncluded = "MW-1107" Error,
     /// Not one of the words that may stand there.
     Word = "MW-1201" Error,
     /// Not `address:port`.
@@ -103,8 +105,6 @@ codes! {
     AllowedAndHidden = "MW-1310" Error,
     /// A name that no proxy can pass on is allowed.
     NeverAllowed = "MW-1311" Error,
-    /// A rule names a group that does not exist.
-    UnknownGroup = "MW-1312" Error,
     /// Not a pattern.
     Pattern = "MW-1401" Error,
     /// Not a command.
@@ -115,6 +115,24 @@ codes! {
     Effect = "MW-1404" Error,
     /// A sentence that cannot be sent.
     Reply = "MW-1405" Error,
+    /// Not a client network.
+    Network = "MW-1406" Error,
+    /// Not a time of the week.
+    Time = "MW-1407" Error,
+    /// Not a flag.
+    Flag = "MW-1408" Error,
+    /// Nothing that is asked of a message.
+    Item = "MW-1409" Error,
+    /// Not a search key.
+    SearchKey = "MW-1410" Error,
+    /// The parts of a rule do not go together.
+    Misfit = "MW-1411" Error,
+    /// A group that does not exist.
+    UnknownGroup = "MW-1412" Error,
+    /// A hook that does not exist.
+    UnknownHook = "MW-1413" Error,
+    /// A listener that does not exist.
+    UnknownListener = "MW-1414" Error,
     /// The metrics are open to other machines.
     OpenAdmin = "MW-1501" Warning,
     /// Clients may log in without encryption.
@@ -135,6 +153,8 @@ codes! {
     Unused = "MW-1509" Warning,
     /// A limit that is lower after login than before.
     LimitsReversed = "MW-1510" Warning,
+    /// A rule whose conditions exclude each other.
+    NeverMatches = "MW-1511" Warning,
     /// A file that is named cannot be read.
     FileMissing = "MW-1601" Error,
 }

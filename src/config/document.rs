@@ -8,7 +8,7 @@ use toml::de::{DeTable, DeValue};
 use super::code::Code;
 use super::near::{list, nearest};
 use super::problem::Problem;
-use super::schema::{self, Key, Kind, SECTIONS, Section};
+use super::schema::{self, INCLUDABLE, Key, Kind, SECTIONS, Section};
 use super::values;
 
 /// A value and where it stands.
@@ -59,6 +59,21 @@ pub(super) fn check(root: &DeTable<'_>) -> Vec<Problem> {
         }
         for (header, table) in tables {
             check_table(section, header, table, &upstreams, &mut problems);
+        }
+    }
+    problems
+}
+
+/// The same of a file that is included, which may have only some of the sections.
+pub(super) fn check_included(root: &DeTable<'_>) -> Vec<Problem> {
+    let mut problems = check(root);
+    for (name, span, _) in entries(root) {
+        if schema::section(name).is_some_and(|section| !INCLUDABLE.contains(&section.name)) {
+            problems.push(
+                Problem::new(Code::NotIncluded, span, format!("`{name}` does not belong in an included file"))
+                    .label("an included file has rules, and the groups and hooks they name")
+                    .help("move this section to the configuration file"),
+            );
         }
     }
     problems

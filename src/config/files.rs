@@ -81,7 +81,7 @@ fn not_a_folder(node: Node<'_, '_>, folder: &Path) -> Option<Problem> {
     })
 }
 
-fn plain(error: &io::Error) -> String {
+pub(super) fn plain(error: &io::Error) -> String {
     let kind = error.kind();
     if kind == io::ErrorKind::NotFound {
         "there is no such file".to_owned()

@@ -19,15 +19,24 @@ pub struct Problem {
     pub label: String,
     /// What would be right; what can be pasted stands last, between backticks.
     pub help: String,
+    /// The file it is in, if that is not the configuration's own.
+    source: Option<Source>,
 }
 
 impl Problem {
     pub(super) fn new(code: Code, span: Range<usize>, message: impl Into<String>) -> Self {
-        Self { code, message: message.into(), span: Some(span), label: String::new(), help: String::new() }
+        Self {
+            code,
+            message: message.into(),
+            span: Some(span),
+            label: String::new(),
+            help: String::new(),
+            source: None,
+        }
     }
 
     pub(super) fn whole(code: Code, message: impl Into<String>) -> Self {
-        Self { code, message: message.into(), span: None, label: String::new(), help: String::new() }
+        Self { code, message: message.into(), span: None, label: String::new(), help: String::new(), source: None }
     }
 
     pub(super) fn label(mut self, label: impl Into<String>) -> Self {
@@ -38,6 +47,27 @@ impl Problem {
     pub(super) fn help(mut self, help: impl Into<String>) -> Self {
         self.help = help.into();
         self
+    }
+
+    /// The same problem, of this file.
+    pub(super) fn within(mut self, source: &Source) -> Self {
+        self.source.get_or_insert_with(|| source.clone());
+        self
+    }
+
+    /// The same problem, of the configuration's own file if it is in that.
+    pub(super) fn unless_within(mut self, own: &Source) -> Self {
+        self.source = self.source.filter(|source| source != own);
+        self
+    }
+
+    /// Where it comes among others: by file in the order of `files`, then by its place.
+    pub(super) fn place(&self, files: &[Source]) -> (usize, usize) {
+        let file = self
+            .source
+            .as_ref()
+            .map_or(0, |source| files.iter().position(|file| file == source).unwrap_or(files.len()) + 1);
+        (file, self.span.as_ref().map_or(usize::MAX, |span| span.start))
     }
 
     /// Whether nothing can start with it.
@@ -57,7 +87,7 @@ pub enum Paint {
 }
 
 /// A configuration text and what it is called in reports.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Source {
     pub(super) name: Arc<str>,
     pub(super) text: Arc<str>,
@@ -85,20 +115,22 @@ impl Source {
     #[must_use]
     pub fn render(&self, problem: &Problem, paint: Paint) -> String {
         let mut out = String::new();
+        let file = problem.source.as_ref().unwrap_or(self);
         // writing to a string cannot fail
-        _ = self.write(&mut out, problem, paint);
+        _ = file.write(&mut out, problem, paint);
         out
     }
 
     /// A problem as one JSON object, for machines that read errors.
     #[must_use]
     pub fn json(&self, problem: &Problem) -> String {
-        let (line, column) = problem.span.as_ref().map_or((1, 1), |span| self.position(span.start));
+        let file = problem.source.as_ref().unwrap_or(self);
+        let (line, column) = problem.span.as_ref().map_or((1, 1), |span| file.position(span.start));
         serde_json::json!({
             "level": if problem.is_error() { "ERROR" } else { "WARN" },
             "code": problem.code.as_str(),
             "message": problem.message,
-            "file": &*self.name,
+            "file": &*file.name,
             "line": line,
             "column": column,
             "label": problem.label,

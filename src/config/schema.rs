@@ -2,12 +2,16 @@
 //! own types remain the judge; this table is what lets a mistake be explained where it stands,
 //! and several at once. A test holds it against those types.
 
+mod rule;
+
 use std::time::Duration;
+
+pub(super) use rule::{ANSWER, ANSWERS, INCLUDABLE, NO_CONDITIONS};
 
 use crate::wire::{Effect, Operation};
 
 /// A section of the file.
-#[derive(Debug)]
+#[derive(Debug, PartialEq)]
 pub(super) struct Section {
     pub(super) name: &'static str,
     pub(super) repeats: bool,
@@ -18,7 +22,7 @@ impl Section {
     /// The section's header as it is written.
     pub(super) fn header(&self) -> String {
         match self.name {
-            name if name == CERTIFICATE.name => "`certificate = { … }`".to_owned(),
+            name if !SECTIONS.iter().any(|section| section.name == name) => format!("`{name} = {{ … }}`"),
             name if self.repeats => format!("[[{name}]]"),
             name => format!("[{name}]"),
         }
@@ -30,7 +34,7 @@ impl Section {
 }
 
 /// A key of a section.
-#[derive(Debug)]
+#[derive(Debug, PartialEq)]
 pub(super) struct Key {
     pub(super) name: &'static str,
     pub(super) kind: Kind,
@@ -79,18 +83,30 @@ pub(super) enum Kind {
     Effects,
     /// A sentence for the client.
     Reply,
-    /// Some of some words: one, or a list.
-    Words(&'static [&'static str]),
-    /// A text or a list of texts that their own type judges.
+    /// A text that is not empty; its own type may say more.
+    Text,
+    /// Such a text or a list of them.
     Texts,
+    /// A word of these or a list of them.
+    Words(&'static [&'static str]),
     /// A whole number or a list of them; at least, at most.
     Counts(u64, u64),
-    /// Words, or a table that its own type judges.
-    WordsOrTable(&'static [&'static str]),
-    /// A text that its own type judges.
-    Text,
-    /// A table that its own type judges.
-    Table,
+    /// A client network or a list of them.
+    Networks,
+    /// A time of the week or a list of them.
+    Times,
+    /// A flag or keyword, or a list of them.
+    Flags,
+    /// What of a message, or a list of it.
+    Items,
+    /// A search key or a list of them.
+    SearchKeys,
+    /// Kinds of answers, or a table of what is answered.
+    Answer,
+    /// A path or a list of them, each with `*` perhaps.
+    Paths,
+    /// A table with keys of its own.
+    Table(&'static Section),
 }
 
 const fn needed(name: &'static str, kind: Kind, line: &'static str) -> Key {
@@ -174,82 +190,10 @@ pub(super) const SECTIONS: &[Section] = &[
             optional("drain_timeout", Kind::Duration(Duration::ZERO, Duration::from_hours(24))),
         ],
     },
-    Section {
-        name: "policy",
-        repeats: false,
-        keys: &[
-            optional("default", Kind::Word(&["allow", "deny"])),
-            optional("include", Kind::Texts),
-            optional("recordings", Kind::Table),
-            optional("watch", Kind::Switch),
-        ],
-    },
-    Section {
-        name: "hook",
-        repeats: true,
-        keys: &[
-            needed("name", Kind::Name, r#"name = "office""#),
-            needed("url", Kind::Text, r#"url = "https://policy.example.com/mail""#),
-            optional("timeout", Kind::Duration(Duration::from_millis(10), Duration::from_mins(1))),
-            optional("cache", Kind::Duration(Duration::ZERO, Duration::from_hours(24))),
-            optional("on_failure", Kind::Word(&["deny", "allow"])),
-            optional("roots", Kind::Path),
-        ],
-    },
-    Section {
-        name: "rule",
-        repeats: true,
-        keys: &[
-            needed("name", Kind::Name, r#"name = "nobody deletes""#),
-            optional("mode", Kind::Word(&["enforce", "observe"])),
-            optional("listener", Kind::Texts),
-            optional("protocol", Kind::Words(&["imap", "pop3"])),
-            optional("client", Kind::Texts),
-            optional("tls", Kind::Words(&["1.2", "1.3", "none"])),
-            optional("server_name", Kind::Patterns),
-            optional("certificate", Kind::Patterns),
-            optional("time", Kind::Texts),
-            optional("user", Kind::Patterns),
-            optional("domain", Kind::Patterns),
-            optional("group", Kind::Texts),
-            optional("command", Kind::Commands),
-            optional("operation", Kind::Operations),
-            optional("effect", Kind::Effects),
-            optional("mailbox", Kind::Patterns),
-            optional("flag", Kind::Texts),
-            optional("item", Kind::Texts),
-            optional("larger_than", Kind::Size(0, 1 << 40)),
-            optional("search_key", Kind::Texts),
-            optional("messages_over", Kind::Count(0, u32::MAX as u64)),
-            optional("message", Kind::Counts(1, u32::MAX as u64)),
-            optional("nth_message", Kind::Counts(1, u32::MAX as u64)),
-            optional("status", Kind::Texts),
-            optional("code_is", Kind::Patterns),
-            optional("capability", Kind::Patterns),
-            optional("data", Kind::Texts),
-            needed("action", Kind::Word(ACTIONS), r#"action = "deny""#),
-            optional("answer", Kind::WordsOrTable(&["greeting", "completion", "data", "capability"])),
-            optional("rewrite", Kind::Table),
-            optional("throttle", Kind::Table),
-            optional("hook", Kind::Text),
-            optional("reply", Kind::Reply),
-            optional("code", Kind::Text),
-            optional("pop3_code", Kind::Text),
-            optional("log", Kind::Word(&["debug", "info", "warn", "error"])),
-            optional("tags", Kind::Texts),
-            optional("alert", Kind::Switch),
-            optional("record", Kind::Switch),
-        ],
-    },
-    Section {
-        name: "group",
-        repeats: true,
-        keys: &[
-            needed("name", Kind::Name, r#"name = "contractors""#),
-            optional("members", Kind::Patterns),
-            optional("file", Kind::Path),
-        ],
-    },
+    rule::POLICY,
+    rule::GROUP,
+    rule::HOOK,
+    rule::RULE,
 ];
 
 /// The keys of a `certificate = { … }` table.
@@ -258,25 +202,6 @@ pub(super) const CERTIFICATE: Section = Section {
     repeats: false,
     keys: &[needed("chain", Kind::Path, r#"chain = "cert.pem""#), needed("key", Kind::Path, r#"key = "key.pem""#)],
 };
-
-/// Keys of a `[[rule]]` that are not conditions.
-pub(super) const NO_CONDITIONS: &[&str] = &[
-    "name",
-    "mode",
-    "action",
-    "rewrite",
-    "throttle",
-    "hook",
-    "reply",
-    "code",
-    "pop3_code",
-    "log",
-    "tags",
-    "alert",
-    "record",
-];
-
-const ACTIONS: &[&str] = &["allow", "deny", "rewrite", "answer", "throttle", "disconnect", "ask"];
 
 pub(super) fn section(name: &str) -> Option<&'static Section> {
     SECTIONS.iter().find(|section| section.name == name)
@@ -323,6 +248,12 @@ mod tests {
         }
         let files = keys_of_the_type::<crate::tls::CertificateFiles>("zzz = 1");
         assert_eq!(sorted(CERTIFICATE.keys.iter().map(|key| key.name)), files);
+        for (before, inner) in
+            [("[policy]", &rule::RECORDINGS), ("[[rule]]", &rule::REWRITE), ("[[rule]]", &rule::THROTTLE)]
+        {
+            let toml = format!("{before}\n{} = {{ zzz = 1 }}", inner.name);
+            assert_eq!(sorted(inner.keys.iter().map(|key| key.name)), keys_of_the_type::<Config>(&toml));
+        }
     }
 
     #[test]

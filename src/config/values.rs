@@ -12,7 +12,7 @@ use super::document::{Node, check_table};
 use super::near::{alias, list, nearest};
 use super::problem::Problem;
 use super::schema::{CERTIFICATE, Key, Kind};
-use super::{conditions, schema};
+use super::{conditions, details, schema};
 use crate::proxy::UpstreamAddress;
 use crate::tls::Pin;
 
@@ -29,21 +29,20 @@ pub(super) fn check(key: &Key, node: Node<'_, '_>, problems: &mut Vec<Problem>) 
         Kind::Effects => conditions::each(key, node, problems, |text, node| {
             conditions::label(Code::Effect, "an effect", &schema::effects(), text, node)
         }),
-        Kind::Texts => conditions::each(key, node, problems, |_, _| None),
-        Kind::Words(words) => conditions::each(key, node, problems, |text, node| word(key, words, text, node)),
-        Kind::WordsOrTable(_) if node.get_ref().is_table() => {}
-        Kind::WordsOrTable(words) => conditions::each(key, node, problems, |text, node| word(key, words, text, node)),
-        Kind::Counts(least, most) => {
-            let alone = std::slice::from_ref(node);
-            for one in node.get_ref().as_array().map_or(alone, |list| list) {
-                problems.extend(count(key, one, least, most));
-            }
+        Kind::Networks => conditions::each(key, node, problems, details::network),
+        Kind::Times => conditions::each(key, node, problems, details::time),
+        Kind::Flags => conditions::each(key, node, problems, details::flag),
+        Kind::Items => conditions::each(key, node, problems, details::item),
+        Kind::SearchKeys => conditions::each(key, node, problems, details::search_key),
+        Kind::Words(words) => {
+            conditions::each(key, node, problems, |text, node| details::word(key.name, words, text, node));
         }
-        Kind::Table => {
-            if node.get_ref().as_table().is_none() {
-                problems.push(wrong_type(key.name, "a table", "a table stands in braces: `{ key = … }`", node));
-            }
+        Kind::Texts | Kind::Paths => {
+            conditions::each(key, node, problems, |text, node| details::text(key, text, node));
         }
+        Kind::Counts(least, most) => details::counts(node, problems, |node| count(key, node, least, most)),
+        Kind::Answer => details::answer(key, node, problems),
+        Kind::Table(section) => details::table(key, section, node, problems),
         Kind::Size(least, most) => problems.extend(size(key, node, least, most)),
         Kind::Count(least, most) => problems.extend(count(key, node, least, most)),
         Kind::Switch => problems.extend(switch(key, node)),
@@ -94,22 +93,9 @@ fn text_value(key: &Key, text: &str, node: Node<'_, '_>) -> Option<Problem> {
             )
         }),
         Kind::Reply => conditions::reply(text, node),
-        Kind::Text
-        | Kind::Texts
-        | Kind::Words(_)
-        | Kind::WordsOrTable(_)
-        | Kind::Counts(..)
-        | Kind::Table
-        | Kind::Certificate
-        | Kind::Capabilities
-        | Kind::Patterns
-        | Kind::Commands
-        | Kind::Operations
-        | Kind::Effects
-        | Kind::Size(..)
-        | Kind::Count(..)
-        | Kind::Switch
-        | Kind::Duration(..) => None,
+        Kind::Text => details::text(key, text, node),
+        // the others are no single texts
+        _ => None,
     }
 }
 

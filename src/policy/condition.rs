@@ -169,11 +169,11 @@ impl Condition {
             Self::Flag(flags) => {
                 let wanted = |flag: &String| flags.iter().any(|wanted| wanted.eq_ignore_ascii_case(flag));
                 // an item without .PEEK sets \Seen (RFC 9051 §6.4.5)
-                let sees = arguments.items.iter().any(|item| !item.peek);
+                let sets_seen = arguments.items.iter().any(|item| !item.peek);
                 let seen = flags.iter().any(|wanted| wanted.eq_ignore_ascii_case("\\Seen"));
                 match stance {
-                    Stance::Strict => (sees && seen) || arguments.flags.iter().any(wanted),
-                    Stance::Lenient => every(arguments.flags, wanted) && (seen || !sees),
+                    Stance::Strict => (sets_seen && seen) || arguments.flags.iter().any(wanted),
+                    Stance::Lenient => every(arguments.flags, wanted) && (seen || !sets_seen),
                 }
             }
             Self::Item(wanted) => {
@@ -205,10 +205,57 @@ impl Condition {
         }
     }
 
+    /// Whether this holds wherever `other` does, for rules that take these stances. When in doubt it does not.
+    pub(crate) fn covers(&self, other: &Self, ours: Stance, theirs: Stance) -> bool {
+        // what holds for who restrains may not hold for who lets pass: several names, or nothing known
+        let alike = ours == theirs || ours == Stance::Strict;
+        match (self, other) {
+            (Self::Listener(ours), Self::Listener(theirs))
+            | (Self::Tls(ours), Self::Tls(theirs))
+            | (Self::Command(ours), Self::Command(theirs))
+            | (Self::Status(ours), Self::Status(theirs))
+            | (Self::Data(ours), Self::Data(theirs)) => contains(ours, theirs),
+            (Self::Protocol(ours), Self::Protocol(theirs)) => contains(ours, theirs),
+            (Self::Operation(ours), Self::Operation(theirs)) => contains(ours, theirs),
+            (Self::Effect(ours), Self::Effect(theirs)) => contains(ours, theirs),
+            (Self::Answer(ours), Self::Answer(theirs)) => contains(ours, theirs),
+            (Self::Message(ours), Self::Message(theirs)) | (Self::NthMessage(ours), Self::NthMessage(theirs)) => {
+                contains(ours, theirs)
+            }
+            (Self::Client(ours), Self::Client(theirs)) => {
+                theirs.iter().all(|theirs| ours.iter().any(|ours| ours.covers(theirs)))
+            }
+            (Self::Time(ours), Self::Time(theirs)) => {
+                theirs.iter().all(|theirs| ours.iter().any(|ours| ours.text() == theirs.text()))
+            }
+            (Self::ServerName(ours), Self::ServerName(theirs))
+            | (Self::Certificate(ours), Self::Certificate(theirs))
+            | (Self::Code(ours), Self::Code(theirs))
+            | (Self::Capability(ours), Self::Capability(theirs)) => ours.covers(theirs),
+            (Self::LargerThan(ours), Self::LargerThan(theirs)) => ours <= theirs,
+            (Self::MessagesOver(ours), Self::MessagesOver(theirs)) => alike && ours <= theirs,
+            (Self::User(ours), Self::User(theirs))
+            | (Self::Domain(ours), Self::Domain(theirs))
+            | (Self::Mailbox(ours), Self::Mailbox(theirs)) => alike && ours.covers(theirs),
+            (Self::Group(ours), Self::Group(theirs)) => {
+                alike && theirs.iter().all(|theirs| ours.iter().any(|ours| ours.name() == theirs.name()))
+            }
+            (Self::Flag(ours), Self::Flag(theirs)) | (Self::SearchKey(ours), Self::SearchKey(theirs)) => {
+                alike && contains(ours, theirs)
+            }
+            (Self::Item(ours), Self::Item(theirs)) => alike && contains(ours, theirs),
+            _ => false,
+        }
+    }
+
     /// Whether it is about an answer of the server.
     pub(crate) fn is_of_answers(&self) -> bool {
         matches!(self, Self::Answer(_) | Self::Status(_) | Self::Code(_) | Self::Capability(_) | Self::Data(_))
     }
+}
+
+fn contains<T: PartialEq>(ours: &[T], theirs: &[T]) -> bool {
+    theirs.iter().all(|theirs| ours.contains(theirs))
 }
 
 fn is_among(words: &[Arc<str>], word: Option<&str>) -> bool {

@@ -34,6 +34,9 @@ pub use group::Group;
 pub use handle::PolicyHandle;
 pub use pace::Pace;
 pub use rule::{Rule, RuleError};
+pub(crate) use rule::{check_network, check_time, network_of};
+pub(crate) use table::{CODES, POP3_CODES};
+pub(crate) use template::places;
 pub use throttle::Per;
 pub use verdict::{Canned, Denial, Outcome, Permit, Question, Throttle, Verdict};
 
@@ -141,7 +144,7 @@ impl Policy {
     fn decide(&self, facts: &Facts<'_>) -> Verdict {
         let candidates = self.index.of(facts.session.connection.protocol, facts.command, facts.operation, facts.effect);
         let rules = candidates.iter().filter_map(|number| self.rules.get(*number as usize));
-        self.first_match(rules, facts).unwrap_or_else(|decisions| self.fall_back(facts, decisions))
+        Self::first_match(rules, facts).unwrap_or_else(|decisions| self.fall_back(facts, decisions))
     }
 
     /// Judges one answer of the server before the client sees it: whether, and how, it is changed. What is denied is
@@ -152,15 +155,11 @@ impl Policy {
         let names_mailboxes = answer.kind == AnswerKind::Data && !facts.mailboxes.is_empty();
         let concerned = |rule: &&Rule| rule.concerns(answer.kind, names_mailboxes);
         let rules = self.of_answers.iter().filter_map(|at| self.rules.get(*at)).filter(concerned);
-        self.tell(facts, self.first_match(rules, facts).unwrap_or_else(allowed))
+        self.tell(facts, Self::first_match(rules, facts).unwrap_or_else(allowed))
     }
 
     /// What the first of these rules that matches says; if none does, those that only would have said something.
-    fn first_match<'a>(
-        &self,
-        rules: impl Iterator<Item = &'a Rule>,
-        facts: &Facts<'_>,
-    ) -> Result<Verdict, Vec<Decision>> {
+    fn first_match<'a>(rules: impl Iterator<Item = &'a Rule>, facts: &Facts<'_>) -> Result<Verdict, Vec<Decision>> {
         let mut decisions = Vec::new();
         for rule in rules.filter(|rule| rule.matches(facts)) {
             if rule.is_told() {

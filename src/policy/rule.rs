@@ -1,5 +1,6 @@
 //! One rule of the configuration: conditions that must all hold, and an action.
 
+use core::net::IpAddr;
 use std::sync::Arc;
 
 use serde::Deserialize;
@@ -8,12 +9,14 @@ use super::condition::{Condition, Stance};
 use super::decision::{ActionKind, Decision, Level, Mode};
 use super::edit::Edit;
 use super::facts::{AnswerKind, Facts};
+use super::network::Network;
 use super::pattern::{Names, Pattern};
 use super::question;
 use super::table::Table;
 use super::template::Template;
 use super::throttle::Throttler;
 use super::verdict::{Canned, Denial, Outcome, Permit};
+use super::window::Window;
 
 /// A `[[rule]]` table. Every condition that is given must hold; one that is not given always holds.
 #[derive(Debug, Clone, Deserialize)]
@@ -168,17 +171,17 @@ impl Rule {
         }
     }
 
-    pub(super) fn stance(&self) -> Stance {
-        if matches!(self.action, Action::Allow) { Stance::Lenient } else { Stance::Strict }
+    /// Whether nothing is left for `later` where this one is looked at first: all that it matches, this one decides. When
+    /// in doubt something is left.
+    pub(crate) fn covers(&self, later: &Self) -> bool {
+        let (ours, theirs) = (self.stance(), later.stance());
+        self.mode == Mode::Enforce
+            && self.is_for_answers() == later.is_for_answers()
+            && self.conditions.iter().all(|one| later.conditions.iter().any(|other| one.covers(other, ours, theirs)))
     }
 
-    /// The names of the groups it asks about.
-    pub(crate) fn groups(&self) -> impl Iterator<Item = &str> {
-        let named = self.conditions.iter().filter_map(|condition| match condition {
-            Condition::Group(groups) => Some(groups),
-            _ => None,
-        });
-        named.flatten().map(|membership| membership.name().as_ref())
+    pub(super) fn stance(&self) -> Stance {
+        if matches!(self.action, Action::Allow) { Stance::Lenient } else { Stance::Strict }
     }
 
     /// Whether it looks only at what the server answers.
@@ -275,4 +278,22 @@ impl Rule {
 /// What can be left out of what the client is shown.
 fn hideable(kind: AnswerKind) -> bool {
     matches!(kind, AnswerKind::Data | AnswerKind::Capability)
+}
+
+/// Whether `text` is a network of clients; the error says why not.
+pub(crate) fn check_network(text: &str) -> Result<(), &'static str> {
+    text.parse::<Network>().map(|_| ())
+}
+
+/// The network that an address with too many bits was probably meant for.
+pub(crate) fn network_of(text: &str) -> Option<String> {
+    let (address, bits) = text.split_once('/')?;
+    let (address, bits) = (address.parse::<IpAddr>().ok()?, bits.parse::<u8>().ok()?);
+    let (first, length) = Network::around(address, bits, bits);
+    Some(format!("{first}/{length}"))
+}
+
+/// Whether `text` is a time of the week; the error says why not.
+pub(crate) fn check_time(text: &str) -> Result<(), String> {
+    text.parse::<Window>().map(|_| ())
 }

@@ -122,7 +122,7 @@ fn hooks(config: &Config, faults: &mut Vec<Fault>) -> Hooks {
 
 /// The policy of a configuration.
 pub(super) fn policy(config: &Config) -> Policy {
-    Policy::build(config.rules.clone(), &config.made_groups, config.policy.default)
+    config.make_policy()
 }
 
 fn authority(settings: &AuthoritySettings, missing: Missing) -> Result<Option<Arc<Authority>>, Fault> {

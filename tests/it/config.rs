@@ -59,7 +59,7 @@ name = "no folders"
 command = ["CREATE", "RENAME"]
 operation = "folder"
 mailbox = ["Board/**", "INBOX"]
-message = 3
+nth_message = 3
 action = "deny"
 "#;
 
@@ -97,7 +97,7 @@ const MISTAKES: &[Mistake] = &[
     Mistake("no protocol", "protocol = \"imap\"\n", "", Code::MissingKey, "[[listener]]", Below),
     Mistake("no upstream", "upstream = \"provider\"\n", "", Code::MissingKey, "[[listener]]", Below),
     Mistake("no way to TLS", "tls = \"starttls\"\nserver_name", "server_name", Code::MissingKey, "[[upstream]]", Below),
-    Mistake("no action", "message = 3\naction = \"deny\"", "message = 3", Code::MissingKey, "[[rule]]", Below),
+    Mistake("no action", "nth_message = 3\naction = \"deny\"", "nth_message = 3", Code::MissingKey, "[[rule]]", Below),
     Mistake("a certificate without its key", ", key = \"key.pem\"", "", Code::MissingKey, "{ chain = \"cert.pem\" }", No),
     Mistake("a number in quotes", "errors = 20", "errors = \"20\"", Code::WrongType, "\"20\"", Over),
     Mistake("a duration without a unit", "\"31m\"", "1860", Code::WrongType, "1860", Over),
@@ -166,11 +166,43 @@ const MISTAKES: &[Mistake] = &[
     Mistake("a misspelt effect", "\"destroy\"", "\"destory\"", Code::Effect, "\"destory\"", Over),
     Mistake("a reply that is too clever", "\"Deleting is disabled\"", "\"[ALERT] no\\nnever\"", Code::Reply, "\"[ALERT] no\\nnever\"", Over),
     Mistake("a reply in another script", "\"Deleting is disabled\"", "\"Löschen ist gesperrt\"", Code::Reply, "\"Löschen ist gesperrt\"", Over),
+    Mistake("a network with too many bits", "operation = \"folder\"", "client = \"192.0.2.7/24\"", Code::Network, "\"192.0.2.7/24\"", Over),
+    Mistake("a network by its name", "operation = \"folder\"", "client = \"office\"", Code::Network, "\"office\"", Over),
+    Mistake("a day that does not exist", "operation = \"folder\"", "time = \"Mon-Fry 08:00-18:00\"", Code::Time, "\"Mon-Fry 08:00-18:00\"", Over),
+    Mistake("a place that does not exist", "operation = \"folder\"", "time = \"Mon Mars/Olympus\"", Code::Time, "\"Mon Mars/Olympus\"", Over),
+    Mistake("a flag without its backslash", "operation = \"folder\"", "flag = \"Deleted\"", Code::Flag, "\"Deleted\"", Over),
+    Mistake("a misspelt flag", "operation = \"folder\"", "flag = '\\Deletd'", Code::Flag, "'\\Deletd'", Over),
+    Mistake("a backslash in double quotes", "operation = \"folder\"", "flag = \"\\Deleted\"", Code::Syntax, "\\D", No),
+    Mistake("an item with .PEEK", "operation = \"folder\"", "item = \"BODY.PEEK[TEXT]\"", Code::Item, "\"BODY.PEEK[TEXT]\"", Over),
+    Mistake("an item with its range", "operation = \"folder\"", "item = \"BODY[]<0.100>\"", Code::Item, "\"BODY[]<0.100>\"", Over),
+    Mistake("a misspelt kind of item", "operation = \"folder\"", "item = \"header\"", Code::Item, "\"header\"", Over),
+    Mistake("a misspelt search key", "operation = \"folder\"", "search_key = \"SUBJET\"", Code::SearchKey, "\"SUBJET\"", Over),
+    Mistake("a search key with its argument", "operation = \"folder\"", "search_key = \"FROM ann\"", Code::SearchKey, "\"FROM ann\"", Over),
+    Mistake("a misspelt protocol", "operation = \"folder\"", "protocol = \"imaps\"", Code::Word, "\"imaps\"", Over),
+    Mistake("a number in quotes in a list", "nth_message = 3", "nth_message = [3, \"4\"]", Code::WrongType, "\"4\"", Over),
+    Mistake("a rewrite of what is denied", "nth_message = 3", "rewrite = { peek = true }", Code::Misfit, "{ peek = true }", No),
+    Mistake("a rewrite that does not say how", "nth_message = 3\naction = \"deny\"", "action = \"rewrite\"", Code::Misfit, "\"rewrite\"", Below),
+    Mistake("a misspelt part of a rewrite", "nth_message = 3\naction = \"deny\"", "action = \"rewrite\"\nrewrite = { peak = true }", Code::UnknownKey, "peak", Over),
+    Mistake("a rewrite that says nothing", "nth_message = 3\naction = \"deny\"", "action = \"rewrite\"\nrewrite = {}", Code::Misfit, "{}", No),
+    Mistake("hiding a command", "mailbox = [\"Board/**\", \"INBOX\"]\nnth_message = 3\naction = \"deny\"", "action = \"rewrite\"\nrewrite = { hide = true }", Code::Misfit, "true", No),
+    Mistake("another text for a command", "nth_message = 3\naction = \"deny\"", "action = \"rewrite\"\nrewrite = { text = \"Hello\" }", Code::Misfit, "\"Hello\"", No),
+    Mistake("a slower answer", "nth_message = 3\naction = \"deny\"", "status = \"NO\"\naction = \"throttle\"\nthrottle = { delay = \"1s\" }", Code::Misfit, "\"NO\"", No),
+    Mistake("a place that nothing fills", "reply = \"Deleting is disabled\"", "reply = \"Not you, {usr}\"", Code::Reply, "\"Not you, {usr}\"", Over),
+    Mistake("a place of a rewrite that nothing fills", "nth_message = 3\naction = \"deny\"", "action = \"rewrite\"\nrewrite = { mailbox = \"Users/{usr}\" }", Code::Reply, "\"Users/{usr}\"", Over),
+    Mistake("a code that refuses nothing", "nth_message = 3", "code = \"NOPREM\"", Code::Word, "\"NOPREM\"", Over),
+    Mistake("a group that does not exist", "operation = \"folder\"", "group = \"staff\"", Code::UnknownGroup, "\"staff\"", No),
+    Mistake("a hook that does not exist", "nth_message = 3\naction = \"deny\"", "action = \"ask\"\nhook = \"dlp\"", Code::UnknownHook, "\"dlp\"", No),
+    Mistake("a misspelt listener", "operation = \"folder\"", "listener = \"imap\"", Code::UnknownListener, "\"imap\"", Over),
+    Mistake("a group that is no pattern", "[limits]", "[[group]]\nname = \"g\"\nmembers = [\"a{b\"]\n[limits]", Code::Pattern, "\"a{b\"", No),
+    Mistake("a default by another word", "[limits]", "[policy]\ndefault = \"block\"\n[limits]", Code::Word, "\"block\"", Over),
+    Mistake("a rule with the default's name", "\"no folders\"", "\"default\"", Code::DuplicateName, "\"default\"", No),
+    Mistake("a mailbox of POP3", "operation = \"folder\"", "protocol = \"pop3\"", Code::NeverMatches, "[\"Board/**\", \"INBOX\"]", No),
+    Mistake("a rule that an earlier one covers", "operation = \"folder\"", "effect = \"destroy\"\nuser = \"eve@contractors.example.com\"", Code::UnreachedRule, "[[rule]]", No),
     Mistake("metrics for everybody", "\"127.0.0.1:9469\"", "\"0.0.0.0:9469\"", Code::OpenAdmin, "\"0.0.0.0:9469\"", Over),
     Mistake("passwords in clear", "\"127.0.0.1:1993\"\nprotocol = \"imap\"\ntls = \"implicit\"\nposture = \"enforce\"\nupstream = \"provider\"\ncertificate = \"mint\"", "\"0.0.0.0:1143\"\nprotocol = \"imap\"\ntls = \"none\"\nposture = \"enforce\"\nupstream = \"provider\"", Code::ClearLogin, "\"0.0.0.0:1143\"", No),
     Mistake("passwords in clear to the server", "tls = \"implicit\"\nroots = \"system\"", "tls = \"none\"", Code::ClearUpstream, "\"imap.example.com:993\"", No),
     Mistake("an idle timeout that is too short", "\"31m\"", "\"5m\"", Code::ShortIdle, "\"5m\"", Over),
-    Mistake("a rule for everything", "command = [\"CREATE\", \"RENAME\"]\noperation = \"folder\"\nmailbox = [\"Board/**\", \"INBOX\"]\nmessage = 3\n", "", Code::UnconditionalRule, "[[rule]]", Below),
+    Mistake("a rule for everything", "command = [\"CREATE\", \"RENAME\"]\noperation = \"folder\"\nmailbox = [\"Board/**\", \"INBOX\"]\nnth_message = 3\n", "", Code::UnconditionalRule, "[[rule]]", Below),
     Mistake("a rule that is never reached", "user = \"*@contractors.example.com\"\neffect = \"destroy\"\n", "", Code::UnreachedRule, "[[rule]]", No),
     Mistake("a command of the future", "\"CREATE\"", "\"TELEPORT\"", Code::UncommonCommand, "\"TELEPORT\"", No),
     Mistake("a reply to what is allowed", "action = \"deny\"\nreply", "action = \"allow\"\nreply", Code::NoEffect, "\"Deleting is disabled\"", No),
@@ -241,7 +273,14 @@ fn has_no_objection_to_what_is_right() {
         ("\"folder\"", "[]"),
         ("\"Board/**\"", "\"Entwürfe/[ab]?\""),
         ("reply = \"Deleting is disabled\"\n", ""),
-        ("message = 3\naction = \"deny\"", "message = 3\naction = \"allow\""),
+        ("nth_message = 3\naction = \"deny\"", "nth_message = 3\naction = \"allow\""),
+        ("nth_message = 3\naction = \"deny\"", "action = \"throttle\"\nthrottle = { octets_per_second = \"64 KiB\", per = \"user\" }"),
+        ("nth_message = 3\naction = \"deny\"", "action = \"rewrite\"\nrewrite = { hide = true }"),
+        ("nth_message = 3\naction = \"deny\"", "action = \"answer\"\nanswer = { lines = [\"LIST () NIL x\"] }\nreply = \"Done\""),
+        ("nth_message = 3\naction = \"deny\"", "action = \"disconnect\"\nmode = \"observe\"\nlog = \"warn\"\ntags = [\"a\", \"b\"]\nalert = true\nrecord = true"),
+        ("operation = \"folder\"", "client = [\"192.0.2.0/24\", \"2001:db8::/32\"]\ntls = \"1.3\"\ntime = \"Sat,Sun Europe/Berlin\"\ndomain = \"*.org\""),
+        ("operation = \"folder\"", "flag = ['\\Deleted', \"$Junk\"]\nitem = [\"headers\", \"body[text]\"]\nsearch_key = \"body\"\nmessages_over = 5\nlarger_than = \"1 MiB\""),
+        ("[limits]", "[policy]\ndefault = \"deny\"\n[[group]]\nname = \"g\"\nmembers = \"a@*\"\n[limits]"),
     ];
     for (from, to) in variants {
         assert_eq!(GOOD.matches(from).count(), 1, "{from}");
@@ -311,7 +350,7 @@ fn every_help_mends_the_file_when_pasted() {
 #[test]
 fn every_kind_of_mistake_is_seeded() {
     // these need a file on disk, or a file that says nothing
-    let elsewhere = [Code::Unreadable, Code::NotUtf8, Code::NoListener, Code::FileMissing];
+    let elsewhere = [Code::Unreadable, Code::NotUtf8, Code::NoListener, Code::FileMissing, Code::NotIncluded];
     // the sections' types have the last word only if the table of keys has missed something
     let never = [Code::Refused];
     for code in Code::ALL.iter().filter(|code| !elsewhere.contains(code) && !never.contains(code)) {

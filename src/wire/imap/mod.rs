@@ -26,6 +26,7 @@ pub use command::{
 };
 pub use fetch::{FetchScanner, FetchSummary};
 pub use framer::{Framer, Piece};
+pub use grammar::SEARCH_KEYS;
 pub use lexer::is_base64;
 pub use literal::{Announcement, Tail};
 pub use mailbox::{NameError, Names, decode as decode_mailbox, encode_as as encode_mailbox};

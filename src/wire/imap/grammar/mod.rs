@@ -23,6 +23,7 @@ pub(super) use folder::{copy, create, examine, one_mailbox, rename, select, stat
 pub(super) use list::{list, plain_list};
 pub(super) use metadata::{get_metadata, set_metadata};
 pub(super) use notify::notify;
+pub use search::SEARCH_KEYS;
 pub(super) use search::{cancel_update, multi_search, search, sort, thread};
 pub(super) use session::{authenticate, compress, enable, id, language, login, nothing};
 pub(super) use store::store;

@@ -174,9 +174,9 @@ fn simple_key(reader: &mut Reader<'_>) -> Result<(), Fault> {
     }
 }
 
-/// Keys that a rule may name.
+/// Search keys that a rule may name.
 #[rustfmt::skip]
-const KEYS: &[&str] = &[
+pub const SEARCH_KEYS: &[&str] = &[
     "ALL", "ANSWERED", "BCC", "BEFORE", "BODY", "CC", "DELETED", "DRAFT", "EMAILID", "FLAGGED", "FROM", "FUZZY",
     "HEADER", "KEYWORD", "LARGER", "MODSEQ", "NEW", "NOT", "OLD", "OLDER", "ON", "OR", "RECENT", "SAVEDATESUPPORTED",
     "SAVEDBEFORE", "SAVEDON", "SAVEDSINCE", "SEEN", "SENTBEFORE", "SENTON", "SENTSINCE", "SINCE", "SMALLER",
@@ -185,7 +185,7 @@ const KEYS: &[&str] = &[
 ];
 
 fn note_key(reader: &mut Reader<'_>, name: &str) {
-    reader.collect(reader.at(), |parts, _, _| parts.keys.extend(KEYS.iter().find(|key| **key == name)));
+    reader.collect(reader.at(), |parts, _, _| parts.keys.extend(SEARCH_KEYS.iter().find(|key| **key == name)));
 }
 
 fn argument<'a>(reader: &mut Reader<'a>, read: impl FnOnce(&mut Reader<'a>) -> Result<(), Fault>) -> Result<(), Fault> {
