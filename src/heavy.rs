@@ -59,7 +59,7 @@ labelled! {
 
 /// One line of an answer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub(crate) struct Row {
+pub struct Row {
     /// The user, address or mailbox.
     name: Arc<str>,
     /// Whose mailbox it is.
@@ -73,7 +73,7 @@ pub(crate) struct Row {
 
 /// An answer of `/api/top`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub(crate) struct Top {
+pub struct Top {
     by: By,
     of: Measure,
     /// From when on, in RFC 3339.
@@ -88,7 +88,7 @@ type Key = (Arc<str>, Option<Arc<str>>);
 type Sums = [u64; Measure::ALL.len()];
 
 /// All sketches.
-pub(crate) struct HeavyHitters {
+pub struct HeavyHitters {
     kept: Mutex<Kept>,
     open: PerSession<Adding>,
 }
@@ -215,14 +215,14 @@ fn cut(name: &str) -> Arc<str> {
 
 impl HeavyHitters {
     /// Nobody has done anything.
-    pub(crate) fn new() -> Self {
+    pub fn new() -> Self {
         let now = jiff::Timestamp::now();
         let kept = Kept { now: Period::new(now), before: Period::new(now) };
         Self { kept: Mutex::new(kept), open: PerSession::new() }
     }
 
     /// Who has most, the first `most` of them.
-    pub(crate) fn top(&self, by: By, of: Measure, most: usize) -> Top {
+    pub fn top(&self, by: By, of: Measure, most: usize) -> Top {
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         kept.turn(jiff::Timestamp::now());
         let sketch =
