@@ -169,11 +169,11 @@ impl Condition {
             Self::Flag(flags) => {
                 let wanted = |flag: &String| flags.iter().any(|wanted| wanted.eq_ignore_ascii_case(flag));
                 // an item without .PEEK sets \Seen (RFC 9051 §6.4.5)
-                let sees = arguments.items.iter().any(|item| !item.peek);
+                let sets_seen = arguments.items.iter().any(|item| !item.peek);
                 let seen = flags.iter().any(|wanted| wanted.eq_ignore_ascii_case("\\Seen"));
                 match stance {
-                    Stance::Strict => (sees && seen) || arguments.flags.iter().any(wanted),
-                    Stance::Lenient => every(arguments.flags, wanted) && (seen || !sees),
+                    Stance::Strict => (sets_seen && seen) || arguments.flags.iter().any(wanted),
+                    Stance::Lenient => every(arguments.flags, wanted) && (seen || !sets_seen),
                 }
             }
             Self::Item(wanted) => {

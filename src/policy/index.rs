@@ -85,8 +85,8 @@ impl Cell {
         };
         let others = share(numbers(None));
         let marks = names.iter().fold(0, |marks, name| marks | mark(name));
-        let named = names.into_iter().map(|name| (Arc::clone(name), share(numbers(Some(name))))).collect();
-        Self { others, marks, named }
+        let by_name = names.into_iter().map(|name| (Arc::clone(name), share(numbers(Some(name))))).collect();
+        Self { others, marks, named: by_name }
     }
 }
 

@@ -8,6 +8,7 @@
 mod condition;
 mod decision;
 mod edit;
+mod explain;
 mod facts;
 mod group;
 mod handle;
@@ -27,6 +28,7 @@ use std::sync::Arc;
 
 pub use decision::{ActionKind, Decision, Level, Mode};
 pub use edit::Edit;
+pub use explain::{Explanation, Held, Looked};
 pub use facts::{Answer, AnswerKind, Arguments, ClientTls, Connection, Facts, SessionFacts};
 pub use group::Group;
 pub use handle::PolicyHandle;
@@ -54,6 +56,13 @@ labelled! {
         /// It is refused, unless it is what every session needs: to connect and log in, CAPABILITY, NOOP, LOGOUT and
         /// their like.
         Deny = "deny",
+    }
+}
+
+#[expect(clippy::derivable_impls, reason = "the macro that makes the set marks no default")]
+impl Default for Fallback {
+    fn default() -> Self {
+        Self::Allow
     }
 }
 
@@ -135,7 +144,7 @@ impl Policy {
     fn decide(&self, facts: &Facts<'_>) -> Verdict {
         let candidates = self.index.of(facts.session.connection.protocol, facts.command, facts.operation, facts.effect);
         let rules = candidates.iter().filter_map(|number| self.rules.get(*number as usize));
-        self.first_match(rules, facts).unwrap_or_else(|decisions| self.fall_back(facts, decisions))
+        Self::first_match(rules, facts).unwrap_or_else(|decisions| self.fall_back(facts, decisions))
     }
 
     /// Judges one answer of the server before the client sees it: whether, and how, it is changed. What is denied is
@@ -146,15 +155,11 @@ impl Policy {
         let names_mailboxes = answer.kind == AnswerKind::Data && !facts.mailboxes.is_empty();
         let concerned = |rule: &&Rule| rule.concerns(answer.kind, names_mailboxes);
         let rules = self.of_answers.iter().filter_map(|at| self.rules.get(*at)).filter(concerned);
-        self.tell(facts, self.first_match(rules, facts).unwrap_or_else(allowed))
+        self.tell(facts, Self::first_match(rules, facts).unwrap_or_else(allowed))
     }
 
     /// What the first of these rules that matches says; if none does, those that only would have said something.
-    fn first_match<'a>(
-        &self,
-        rules: impl Iterator<Item = &'a Rule>,
-        facts: &Facts<'_>,
-    ) -> Result<Verdict, Vec<Decision>> {
+    fn first_match<'a>(rules: impl Iterator<Item = &'a Rule>, facts: &Facts<'_>) -> Result<Verdict, Vec<Decision>> {
         let mut decisions = Vec::new();
         for rule in rules.filter(|rule| rule.matches(facts)) {
             if rule.is_told() {
@@ -181,14 +186,14 @@ impl Policy {
     /// anything about it; none if each command must be judged by itself. What [`judge`](Self::judge) says must agree.
     #[must_use]
     pub fn permits_all(&self) -> Option<Permit> {
-        (self.rules.is_empty() && self.fallback == Fallback::Allow).then_some(Permit(()))
+        (self.rules.is_empty() && self.fallback == Fallback::Allow && self.watch.is_none()).then_some(Permit(()))
     }
 
     /// A permit for a command of this name and kind, whatever else its facts are, if no rule could say otherwise, report
     /// or count anything about it. What [`judge`](Self::judge) says agrees. `command` is in upper case, without `UID`.
     #[must_use]
     pub fn permits(&self, protocol: Protocol, command: &str, operation: Operation, effect: Effect) -> Option<Permit> {
-        let unruled = self.index.of(protocol, command, operation, effect).is_empty();
+        let unruled = self.watch.is_none() && self.index.of(protocol, command, operation, effect).is_empty();
         let passes = self.fallback == Fallback::Allow || is_for_everybody(operation);
         (unruled && passes).then_some(Permit(()))
     }

@@ -72,12 +72,14 @@ pub struct Given {
     pub time: Option<Timestamp>,
     /// Who is logged in; the default is `user@example.com`. `""`: nobody is.
     pub user: Option<String>,
-    /// IMAP: the mailbox that is selected; without it, none is.
+    /// IMAP: the mailbox that is selected; without it, or with `""`, none is.
     pub selected: Option<String>,
     /// The messages, by their sizes; the client has been told them. Without it there are three of unknown size.
     pub sizes: Option<Vec<ByteSize>>,
     /// What the server offers, in place of what servers usually do.
     pub capabilities: Option<Vec<String>>,
+    /// Commands and capabilities that the listener allows although they are refused by default.
+    pub allow: Option<Vec<String>>,
     /// What an external service answers: `allow` or `deny`. Without it, nothing.
     pub hook: Option<HookWord>,
 }
@@ -183,6 +185,7 @@ impl Given {
             selected: self.selected.or(other.selected),
             sizes: self.sizes.or(other.sizes),
             capabilities: self.capabilities.or(other.capabilities),
+            allow: self.allow.or(other.allow),
             hook: self.hook.or(other.hook),
         }
     }
@@ -201,6 +204,15 @@ impl Given {
             Some("") => None,
             Some(user) => Some(user),
         }
+    }
+}
+
+impl Given {
+    /// The mailbox that is selected, where there are mailboxes.
+    #[must_use]
+    pub fn selected(&self) -> Option<&str> {
+        let selected = self.selected.as_deref().filter(|name| !name.is_empty());
+        selected.filter(|_| self.protocol() == Protocol::Imap)
     }
 }
 

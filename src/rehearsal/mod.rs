@@ -22,6 +22,7 @@ pub use replay::{Change, Replayed, Verdict, replay};
 pub use server::{Has, Says, Server};
 pub use stage::{Came, Stage};
 pub use suite::{Difference, FileOutcome, Outcome, Report, SuiteError, find, run};
+pub use transcript::play as converse;
 
 #[cfg(test)]
 mod tests;

@@ -47,12 +47,12 @@ impl Scene {
         if let Some(user) = given.user() {
             scene.log_in(user)?;
         }
-        if let Some(mailbox) = &given.selected {
+        if let Some(mailbox) = given.selected() {
             scene.ask(&format!("s0 SELECT {}\r\n", quoted(mailbox)), "s0 OK", "the mailbox cannot be selected")?;
         }
         if given.sizes.is_some() {
             match scene.protocol {
-                Protocol::Imap if given.selected.is_some() => {
+                Protocol::Imap if given.selected().is_some() => {
                     scene.ask("s1 FETCH 1:* RFC822.SIZE\r\n", "s1 OK", "the sizes cannot be asked for")?;
                 }
                 Protocol::Imap => {}
@@ -79,7 +79,8 @@ impl Scene {
             accepted_at: given.time.map_or(NOON, |time| time.as_second()),
             ..Connection::offline(protocol, Instant::now())
         };
-        let stage = Stage::new(connection, tls(given), policy);
+        let allow = given.allow.clone().unwrap_or_default();
+        let stage = Stage::new(connection, tls(given), allow, policy);
         Self { protocol, stage, server: Server::new(protocol, has), hook: given.hook, waited: Duration::ZERO }
     }
 

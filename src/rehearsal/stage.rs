@@ -47,15 +47,16 @@ pub struct Came {
 
 impl Stage {
     /// A session of this connection under these rules, in posture enforce, as it is before the server's greeting.
+    /// `allow` is what the listener lets through although it is refused by default.
     #[must_use]
-    pub fn new(connection: Connection, tls: Option<ClientTls>, policy: PolicyHandle) -> Self {
+    pub fn new(connection: Connection, tls: Option<ClientTls>, allow: Vec<String>, policy: PolicyHandle) -> Self {
         let (now, protocol) = (connection.accepted, connection.protocol);
         let terms = Terms {
             posture: Posture::Enforce,
             client_tls: if tls.is_some() { TlsMode::Implicit } else { TlsMode::None },
             upstream_tls: TlsMode::Implicit,
             hide: Vec::new(),
-            allow: Vec::new(),
+            allow,
             compression: Compression { client: false, upstream: false, places: Places::new(0) },
             limits: Limits::default(),
             policy,

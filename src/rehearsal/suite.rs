@@ -153,7 +153,10 @@ fn run_case(case: &Case, defaults: &Given, folder: &Path, policy: &Rehearsed) ->
         None => case.transcript.clone(),
     };
     let played = match conversation {
-        Some(text) => transcript::play(&text, &given, policy.handle()),
+        Some(text) => {
+            policy.forget_the_way();
+            transcript::play(&text, &given, policy.handle())
+        }
         None => Scene::set(&given, policy.handle()).map(|mut scene| {
             policy.forget_the_way();
             (scene.play(&case.send.lines(), &case.server), Vec::new())

@@ -12,7 +12,7 @@ fn recording(protocol: Protocol, rules: &str, blocks: &[&str]) -> String {
     let connection = Connection::offline(protocol, Instant::now());
     let policy = if rules.is_empty() { PolicyHandle::new(Policy::default()) } else { rehearsed(rules).handle() };
     let tls = ClientTls { version: "1.3", ..ClientTls::default() };
-    let mut stage = Stage::new(connection, Some(tls), policy);
+    let mut stage = Stage::new(connection, Some(tls), Vec::new(), policy);
     let offered: &[&str] = match protocol {
         Protocol::Imap => &["IMAP4rev1", "LITERAL+", "IDLE", "SASL-IR", "AUTH=PLAIN"],
         Protocol::Pop3 => &["TOP", "UIDL"],

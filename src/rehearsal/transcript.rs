@@ -30,7 +30,7 @@ struct Step {
 }
 
 /// Plays a conversation; gives what came of all of it, and what is not as it is written.
-pub(super) fn play(text: &str, given: &Given, policy: PolicyHandle) -> Result<(Played, Vec<Difference>), String> {
+pub fn play(text: &str, given: &Given, policy: PolicyHandle) -> Result<(Played, Vec<Difference>), String> {
     let steps = read(text)?;
     let judges = steps.iter().any(|step| !step.verdicts.is_empty());
     let mut scene = Scene::open(given, policy);

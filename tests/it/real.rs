@@ -24,6 +24,7 @@ mod large;
 mod mail;
 mod mailwarden;
 mod policy;
+mod prometheus;
 mod refusals;
 mod secrets;
 mod server;

@@ -1,5 +1,6 @@
 //! `mailwarden policy`: what rules do, tried out without a server.
 
+mod explain;
 mod junit;
 mod replay;
 mod test;
@@ -13,6 +14,7 @@ use super::Globals;
 const AFTER_HELP: &str = "\
 Examples:
   mailwarden policy test policies/
+  mailwarden policy explain --config rules.toml 'a DELETE Archive'
   mailwarden policy replay monday.mwr --with new-rules.toml";
 
 /// Try rules out before they are in force
@@ -27,6 +29,7 @@ pub(super) struct Args {
 #[derive(Debug, Subcommand)]
 enum Command {
     Test(test::Args),
+    Explain(explain::Args),
     Replay(replay::Args),
 }
 
@@ -34,6 +37,7 @@ impl Args {
     pub(super) fn run(self, globals: &Globals) -> anyhow::Result<ExitCode> {
         match self.command {
             Command::Test(args) => args.run(globals),
+            Command::Explain(args) => args.run(globals),
             Command::Replay(args) => args.run(),
         }
     }

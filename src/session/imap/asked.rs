@@ -7,6 +7,7 @@ use super::licence::Licence;
 use super::refusal::Refusal;
 use crate::policy::{Arguments, Facts, Item, Policy, SessionFacts};
 use crate::session::{CommandId, Outbox};
+use crate::wire::Protocol;
 use crate::wire::imap::{Command, Enclosure, Parts};
 
 /// The arguments of one command, to be lent to the policy.
@@ -46,7 +47,8 @@ impl Imap {
 
     /// What the arguments of a command say, if a rule may ask.
     fn gather(&self, command: &Command, octets: &[u8]) -> Gathered {
-        if self.asks_no_arguments() {
+        let (verb, operation, effect) = (command.verb(), command.operation, command.effect);
+        if self.setup.terms.policy.permits(Protocol::Imap, verb, operation, effect).is_some() {
             return Gathered::default();
         }
         let Some(parts) = Parts::read(octets, self.names) else { return Gathered::default() };

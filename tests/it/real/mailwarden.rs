@@ -25,7 +25,8 @@ pub(crate) struct Upstream {
 /// A running proxy with one listener for each protocol.
 pub(crate) struct Mailwarden {
     pub(crate) ports: Ports,
-    admin: u16,
+    /// The port of the endpoint with metrics.
+    pub(crate) admin: u16,
     log: PathBuf,
     _daemon: Daemon,
 }

@@ -1,0 +1,219 @@
+"""What the dashboards show: rows of panels, each with its question as description.
+
+In queries `M` stands for the selection by job and instance, and `R` for the window of rates.
+"""
+
+CONNECTIONLESS = "name_unknown|refused|connect_timeout|unreachable"
+FAULTS = "upstream_connect|upstream_tls|upstream_greeting|upstream_violation|overload|internal"
+
+
+def rate(family, by, more=""):
+    """The rate of a counter, summed by labels."""
+    return f"sum by ({by}) (rate(mailwarden_{family}{{M{more}}}[R]))"
+
+
+def quantile(share, family, by, more=""):
+    """A quantile of a histogram, by labels."""
+    inner = f"sum by (le, {by}) (rate(mailwarden_{family}_bucket{{M{more}}}[R]))"
+    return f"histogram_quantile({share}, {inner})"
+
+
+def panel(title, description, unit, *targets, kind="timeseries", width=8, red=None, stack=False):
+    """Targets are pairs of a query and the legend of its series; from `red` on, values are shown in red."""
+    return {
+        "title": title, "description": description, "unit": unit, "targets": targets,
+        "kind": kind, "width": width, "red": red, "stack": stack,
+    }
+
+
+P = ',protocol=~"$protocol"'
+U = ',upstream=~"$upstream"'
+
+OVERVIEW = [
+    ("Is mail served?", [
+        panel("Proxies up", "Instances that answer scrapes; the number should be that of your instances.", "short",
+              ("sum(up{M})", "up"), kind="stat", width=4),
+        panel("Sessions", "Sessions open now.", "short",
+              (f"sum(mailwarden_sessions_active{{M{P}}})", "sessions"), kind="stat", width=4),
+        panel("Sessions that failed", "Share of ended sessions that ended through a fault of an upstream or of the "
+              "proxy. Clients that hang up are not counted.", "percentunit",
+              (f'sum(rate(mailwarden_sessions_closed_total{{M{P},reason=~"{FAULTS}"}}[R])) / '
+               f"sum(rate(mailwarden_sessions_closed_total{{M{P}}}[R]))", "failed"),
+              kind="stat", width=4, red=0.02),
+        panel("Commands", "Commands ended a second.", "ops",
+              (f"sum(rate(mailwarden_commands_total{{M{P}}}[R]))", "commands"), kind="stat", width=4),
+        panel("Answer time, 99th percentile", "Time that servers take for a command, without IDLE and rare commands.",
+              "s", (f"histogram_quantile(0.99, sum by (le) (rate(mailwarden_command_duration_seconds_bucket"
+                    f'{{M{P},command!="other"}}[R])))', "p99"), kind="stat", width=4, red=1),
+        panel("Sessions ended by a panic", "Faults in the proxy itself since the start. Anything but 0 should be "
+              "reported.", "short", ("sum(mailwarden_task_panics_total{M})", "panics"), kind="stat", width=4, red=1),
+    ]),
+    ("Rate, errors and duration by protocol", [
+        panel("Commands by result", "ok, no and bad are the server's answers (no is also -ERR); denied is a rule of "
+              "the policy; error is what the proxy refused as malformed.", "ops",
+              (rate("commands_total", "protocol, result", P), "{{protocol}} {{result}}"), stack=True),
+        panel("Commands that did not succeed", "Share of commands whose result is not ok, by command.", "percentunit",
+              (f'{rate("commands_total", "protocol, command", P + ",result!=" + chr(34) + "ok" + chr(34))} / '
+               f'({rate("commands_total", "protocol, command", P)} > 0)', "{{protocol}} {{command}}"), red=0.1),
+        panel("Answer time by protocol", "Time from a command's end to the server's answer: median, 95th and 99th "
+              "percentile.", "s",
+              *[(quantile(share, "command_duration_seconds", "protocol", P + ',command!="other"'),
+                 "{{protocol}} " + name) for share, name in [(0.5, "p50"), (0.95, "p95"), (0.99, "p99")]]),
+    ]),
+    ("By listener", [
+        panel("New sessions", "Sessions opened a second.", "ops",
+              (rate("sessions_opened_total", "listener", P), "{{listener}}")),
+        panel("Why sessions end", "logout and client_eof are the usual ends; upstream_connect, upstream_tls and "
+              "upstream_greeting say that a server is not usable.", "ops",
+              (rate("sessions_closed_total", "listener, reason", P), "{{listener}} {{reason}}"), stack=True),
+        panel("Connections turned away", "max_sessions: the limit of the listener is reached. descriptors: the "
+              "process has no file descriptors left.", "ops",
+              (rate("connections_rejected_total", "listener, reason"), "{{listener}} {{reason}}"), red=1),
+        panel("Sessions open", "By listener.", "short",
+              (f"sum by (listener) (mailwarden_sessions_active{{M{P}}})", "{{listener}}"), width=12),
+        panel("Length of sessions", "Median and 95th percentile of sessions that ended.", "s",
+              *[(quantile(share, "session_duration_seconds", "protocol", P), "{{protocol}} " + name)
+                for share, name in [(0.5, "p50"), (0.95, "p95")]], width=12),
+    ]),
+    ("Log-ins", [
+        panel("Log-ins accepted", "By mechanism.", "ops",
+              (rate("auth_attempts_total", "protocol, mechanism", P + ',result="accepted"'),
+               "{{protocol}} {{mechanism}}"), width=12),
+        panel("Log-ins refused", "By mechanism. A steady stream of these is someone who guesses passwords, or a device "
+              "with an old one.", "ops",
+              (rate("auth_attempts_total", "protocol, mechanism", P + ',result="refused"'),
+               "{{protocol}} {{mechanism}}"), width=12, red=1),
+    ]),
+]
+
+
+def retrieval(protocol, name):
+    """The half of the retrieval dashboard that is about one protocol; both halves are alike."""
+    only = f',protocol="{protocol}"'
+    return [
+        panel(f"{name}: messages retrieved", "whole: all of a message; headers: its head only; part: a MIME part; "
+              "partial: a range of octets.", "ops",
+              (rate("messages_retrieved_total", "extent", only), "{{extent}}"), width=12, stack=True),
+        panel(f"{name}: octets of content", "Content of messages that went to clients.", "Bps",
+              (rate("retrieved_bytes_total", "extent", only), "{{extent}}"), width=12, stack=True),
+        panel(f"{name}: octets in one retrieval", "Mean size of what one retrieval brings.", "bytes",
+              (f'{rate("retrieved_bytes_total", "extent", only)} / '
+               f'({rate("messages_retrieved_total", "extent", only)} > 0)', "{{extent}}"), width=12),
+        panel(f"{name}: deletes and uploads", "Messages that a server told to be gone, and messages uploaded.", "ops",
+              (rate("messages_expunged_total", "protocol", only), "expunged"),
+              (rate("messages_stored_total", "protocol", only), "uploaded"), width=12),
+        panel(f"{name}: what commands are for", "In the words that both protocols share.", "ops",
+              (rate("operations_total", "operation", only), "{{operation}}"), width=12, stack=True),
+    ]
+
+
+def side_by_side(left, right):
+    """One panel of each in turn: with widths of 12 they stand next to each other."""
+    return [one for pair in zip(left, right) for one in pair]
+
+
+RETRIEVAL = [
+    ("POP3 and IMAP", side_by_side(retrieval("pop3", "POP3"), retrieval("imap", "IMAP"))),
+    ("Both together", [
+        panel("Octets received", "Plaintext from clients and from servers.", "Bps",
+              (rate("wire_bytes_total", "protocol, from", P), "{{protocol}} from {{from}}")),
+        panel("What compression leaves", "Octets on the line for each octet of plaintext; 1 is no gain.",
+              "percentunit",
+              ('sum by (side, flow) (rate(mailwarden_compression_bytes_total{M,form="deflated"}[R])) / '
+               '(sum by (side, flow) (rate(mailwarden_compression_bytes_total{M,form="plain"}[R])) > 0)',
+               "{{side}} {{flow}}")),
+        panel("Octets uploaded", "Content of messages that clients stored.", "Bps",
+              (rate("stored_bytes_total", "protocol", P), "{{protocol}}")),
+        panel("IMAP push", "IDLE commands ended, by result; NOTIFY likewise.", "ops",
+              ('sum by (command, result) (rate(mailwarden_commands_total{M,command=~"IDLE|NOTIFY"}[R]))',
+               "{{command}} {{result}}"), width=12),
+        panel("Answer time of retrievals", "95th percentile, transfer included.", "s",
+              (quantile(0.95, "command_duration_seconds", "protocol, command",
+                        P + ',command=~"FETCH|RETR|TOP"'), "{{protocol}} {{command}}"), width=12),
+    ]),
+]
+
+UPSTREAMS = [
+    ("Upstreams", [
+        panel("Attempts that failed", "Share of attempts to use an upstream that failed: not reached, no TLS, or not "
+              "trusted.", "percentunit",
+              (f'{rate("upstream_connect_failures_total", "upstream", U)} / '
+               f'(({rate("upstream_connect_duration_seconds_count", "upstream", U)} + '
+               + rate("upstream_connect_failures_total", "upstream", U + f',reason=~"{CONNECTIONLESS}"')
+               + ") > 0)", "{{upstream}}"), red=0.05),
+        panel("Failures by reason", "docs/errors.md explains the reasons.", "ops",
+              (rate("upstream_connect_failures_total", "upstream, reason", U), "{{upstream}} {{reason}}"), stack=True),
+        panel("Time to connect", "Name resolution included: median and 99th percentile.", "s",
+              *[(quantile(share, "upstream_connect_duration_seconds", "upstream", U), "{{upstream}} " + name)
+                for share, name in [(0.5, "p50"), (0.99, "p99")]], red=1),
+        panel("Connections made", "A second.", "ops",
+              (rate("upstream_connect_duration_seconds_count", "upstream", U), "{{upstream}}"), width=12),
+        panel("Answer time of frequent commands", "95th percentile by command.", "s",
+              (quantile(0.95, "command_duration_seconds", "protocol, command", P + ',command!="other"'),
+               "{{protocol}} {{command}}"), width=12),
+    ]),
+    ("TLS", [
+        panel("Handshakes", "By side and result.", "ops",
+              (rate("tls_handshakes_total", "side, result"), "{{side}} {{result}}"), stack=True),
+        panel("Handshakes that failed", "Share, by side. Clients: mostly programs that do not trust the certificate. "
+              "Upstreams: a certificate or a server that changed.", "percentunit",
+              ('sum by (side) (rate(mailwarden_tls_handshakes_total{M,result!="ok"}[R])) / '
+               "(sum by (side) (rate(mailwarden_tls_handshakes_total{M}[R])) > 0)", "{{side}}"), red=0.1),
+        panel("Time of handshakes", "Median and 99th percentile by side.", "s",
+              *[(quantile(share, "tls_handshake_duration_seconds", "side"), "{{side}} " + name)
+                for share, name in [(0.5, "p50"), (0.99, "p99")]]),
+    ]),
+]
+
+POLICY = [
+    ("Decisions", [
+        panel("Decisions by action", "What rules decided; a mode other than enforced changes nothing.", "ops",
+              (rate("policy_decisions_total", "action, mode"), "{{action}} {{mode}}"), stack=True, width=12),
+        panel("Commands denied", "Share of commands that the policy refused, by command.", "percentunit",
+              (f'{rate("commands_total", "protocol, command", P + ",result=" + chr(34) + "denied" + chr(34))} / '
+               f'({rate("commands_total", "protocol, command", P)} > 0)', "{{protocol}} {{command}}"), width=12),
+    ]),
+    ("Protocol", [
+        panel("Violations", "Breaches of the protocol by who and how; docs/recording.md explains the kinds.", "ops",
+              (rate("violations_total", "protocol, side, kind", P), "{{protocol}} {{side}} {{kind}}"), stack=True),
+        panel("Commands refused as malformed", "Result error: not sent on to the server.", "ops",
+              (rate("commands_total", "protocol", P + ',result="error"'), "{{protocol}}")),
+        panel("Octets altered", "What went out otherwise than it came in, by why. All other octets arrive as sent.",
+              "Bps", (rate("altered_bytes_total", "protocol, to, why", P), "{{protocol}} to {{to}}: {{why}}")),
+    ]),
+]
+
+PROCESS = [
+    ("Load", [
+        panel("CPU", "Seconds of processor time a second, by instance; 1 is a whole core.", "short",
+              ("sum by (instance) (rate(process_cpu_seconds_total{M}[R]))", "{{instance}}")),
+        panel("CPU for each GB", "Seconds of processor time for 10⁹ octets received. Handshakes are in it: with many "
+              "short sessions it rises.", "s",
+              ("1e9 * sum by (instance) (rate(process_cpu_seconds_total{M}[R])) / "
+               "(sum by (instance) (rate(mailwarden_wire_bytes_total{M}[R])) > 0)", "{{instance}}")),
+        panel("Memory", "Resident memory.", "bytes",
+              ("sum by (instance) (process_resident_memory_bytes{M})", "{{instance}}")),
+    ]),
+    ("Saturation", [
+        panel("Memory for each session", "Resident memory divided by open sessions. Few sessions make it large: look at "
+              "it under load.", "bytes",
+              ("sum by (instance) (process_resident_memory_bytes{M}) / "
+               "(sum by (instance) (mailwarden_sessions_active{M}) > 0)", "{{instance}}")),
+        panel("File descriptors in use", "Share of the limit; a session takes two.", "percentunit",
+              ("sum by (instance) (process_open_fds{M}) / sum by (instance) (process_max_fds{M})", "{{instance}}"),
+              red=0.8),
+        panel("Threads", "Of the process.", "short", ("sum by (instance) (process_threads{M})", "{{instance}}")),
+        panel("Up since", "When the process started.", "dateTimeAsIso",
+              ("1000 * max by (instance) (process_start_time_seconds{M})", "{{instance}}"), kind="stat", width=12),
+        panel("Version", "What runs where.", "short",
+              ("count by (version) (mailwarden_build_info{M})", "{{version}}"), kind="stat", width=12),
+    ]),
+]
+
+DASHBOARDS = {
+    "overview": ("Mailwarden / Overview", OVERVIEW),
+    "retrieval": ("Mailwarden / Retrieval", RETRIEVAL),
+    "upstreams": ("Mailwarden / Upstreams and TLS", UPSTREAMS),
+    "policy": ("Mailwarden / Policy", POLICY),
+    "process": ("Mailwarden / Process", PROCESS),
+}

@@ -1,0 +1,85 @@
+//! Every query of every panel gives data.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::process::Command;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::super::command::succeed;
+use super::super::lab::direct_only;
+use super::scraper::{Prometheus, dashboards};
+use super::traffic::Site;
+
+/// Panels whose every value may be nought although the day had all sorts of incidents.
+const QUIET: &[&str] = &["Sessions ended by a panic", "Connections turned away"];
+
+/// The dashboards as they are in the repository, by file name.
+pub(super) fn all() -> BTreeMap<String, Value> {
+    let files = fs::read_dir(dashboards()).unwrap().map(|entry| entry.unwrap().path());
+    let files = files.filter(|path| path.extension().is_some_and(|extension| extension == "json"));
+    let read = |path| serde_json::from_slice(&fs::read(path).unwrap()).unwrap();
+    files.map(|path| (path.file_name().unwrap().to_string_lossy().into_owned(), read(path))).collect()
+}
+
+/// Panel and query, with the variables filled in as they are at first.
+fn queries(dashboard: &Value) -> Vec<(String, String)> {
+    let panels = dashboard["panels"].as_array().unwrap().iter();
+    let targets = panels.flat_map(|panel| {
+        let targets = panel["targets"].as_array().into_iter().flatten();
+        targets.map(|target| (panel["title"].as_str().unwrap(), target["expr"].as_str().unwrap()))
+    });
+    let filled = |query: &str| {
+        let names = ["$job", "$instance", "$protocol", "$upstream"];
+        let query = names.iter().fold(query.to_owned(), |query, name| query.replace(name, ".+"));
+        query.replace("$__rate_interval", "1m")
+    };
+    targets.map(|(title, query)| (title.to_owned(), filled(query))).collect()
+}
+
+#[test]
+fn every_query_of_every_panel_gives_data_under_traffic() {
+    if direct_only() {
+        return;
+    }
+    let site = Site::start();
+    let prometheus = Prometheus::start(site.directory(), site.proxy.admin);
+    // what is counted before the first scrape is not a rate
+    prometheus.wait_for("mailwarden_build_info");
+    site.day();
+    let last = "increase(mailwarden_upstream_connect_failures_total{upstream=\"lost\"}[1m]) > 0";
+    prometheus.wait_for(last);
+    let mut table = String::new();
+    let mut without = Vec::new();
+    for (file, dashboard) in all() {
+        for (title, query) in queries(&dashboard) {
+            assert!(!query.contains('$'), "{query}");
+            let values: Vec<f64> = prometheus.query(&query).into_iter().map(|(_, value)| value).collect();
+            let most = values.iter().copied().filter(|value| value.is_finite()).fold(f64::NAN, f64::max);
+            if most.is_nan() || (most <= 0.0 && !QUIET.contains(&title.as_str())) {
+                without.push(format!("{file}: {title}: {query}: {values:?}"));
+            }
+            table += &format!("{file}\t{title}\t{} series\tmost {most:.6}\n", values.len());
+        }
+    }
+    if let Some(path) = std::env::var_os("MAILWARDEN_PANELS") {
+        fs::write(path, &table).unwrap();
+    }
+    assert!(without.is_empty(), "{without:#?}\n{table}");
+}
+
+#[test]
+fn the_live_endpoint_is_as_promtool_wants_it() {
+    if direct_only() {
+        return;
+    }
+    let site = Site::start();
+    site.day();
+    let answer = site.proxy.metrics();
+    let file = site.directory().join("metrics");
+    fs::write(&file, answer.split_once("\r\n\r\n").unwrap().1).unwrap();
+    let mut command = Command::new("sh");
+    command.args(["-c", "promtool check metrics < \"$0\""]).arg(file);
+    succeed(&mut command, Duration::from_mins(1));
+}

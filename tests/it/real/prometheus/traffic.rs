@@ -1,0 +1,136 @@
+//! Mail programs at work through a proxy, and some that do what they should not.
+
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::Duration;
+
+use tempfile::TempDir;
+
+use super::super::authority::Authority;
+use super::super::command::{free_port, run};
+use super::super::dovecot::{Dovecot, open_to_all};
+use super::super::lab::{PASSWORD, Tls, USER};
+use super::super::mail::awkward;
+use super::super::mailwarden::{Mailwarden, Upstream};
+use super::super::talk::Talk;
+
+/// A proxy with listeners in clear for both protocols, one with TLS, and one whose server is down.
+pub(super) struct Site {
+    pub(super) proxy: Mailwarden,
+    tls: u16,
+    dead: u16,
+    /// What the listener with TLS is to be trusted for.
+    ca: PathBuf,
+    _dovecot: Dovecot,
+    directory: TempDir,
+}
+
+impl Site {
+    pub(super) fn start() -> Self {
+        let directory = TempDir::new().unwrap();
+        open_to_all(directory.path());
+        let authority = Authority::create(directory.path());
+        let dovecot = Dovecot::start(directory.path(), &authority, &awkward());
+        let host = "127.0.0.1".to_owned();
+        let ports = dovecot.ports(Tls::Implicit);
+        let upstream = Upstream { host, ports, tls: Tls::Implicit, roots: authority.ca.clone(), compress: true };
+        let (tls, dead) = (free_port(), free_port());
+        let more = format!(
+            "[[listener]]\nname = \"imaps\"\naddress = \"127.0.0.1:{tls}\"\nprotocol = \"imap\"\ntls = \"implicit\"\n\
+             upstream = \"imap-server\"\ncertificate = {{ chain = \"{}\", key = \"{}\" }}\n\
+             [[listener]]\nname = \"lost\"\naddress = \"127.0.0.1:{dead}\"\nprotocol = \"imap\"\ntls = \"none\"\n\
+             upstream = \"lost\"\n[[upstream]]\nname = \"lost\"\naddress = \"127.0.0.1:{}\"\ntls = \"none\"\n\
+             [[rule]]\nname = \"folders stay\"\ncommand = \"DELETE\"\naction = \"deny\"\n",
+            authority.chain.display(),
+            authority.key.display(),
+            free_port(),
+        );
+        let proxy = Mailwarden::start(directory.path(), &authority, Tls::None, &upstream, &more);
+        Self { proxy, tls, dead, ca: authority.ca, _dovecot: dovecot, directory }
+    }
+
+    pub(super) fn directory(&self) -> &std::path::Path {
+        self.directory.path()
+    }
+
+    /// Everything once.
+    pub(super) fn day(&self) {
+        self.imap();
+        self.pop3();
+        self.handshakes();
+        self.strangers();
+    }
+
+    /// Retrievals of every extent, an upload, a deletion, push, and what a rule forbids.
+    fn imap(&self) {
+        let mut talk = Talk::greeted(self.proxy.ports.imap);
+        for line in [
+            &format!("a LOGIN {USER} {PASSWORD}"),
+            "a SELECT INBOX",
+            "a FETCH 1:3 (FLAGS BODY.PEEK[])",
+            "a FETCH 1:3 (BODY.PEEK[HEADER])",
+            "a FETCH 1:3 (BODY.PEEK[1])",
+            "a FETCH 1 (BODY.PEEK[]<0.10>)",
+            "a APPEND INBOX {4+}\r\nx: y",
+            "a STORE 1 +FLAGS (\\Deleted)",
+            "a EXPUNGE",
+            "a DELETE Nothing",
+            "a SELECT Nowhere",
+            "a XINVENTED",
+        ] {
+            exchange(&mut talk, line);
+        }
+        for _ in 0..2 {
+            exchange(&mut talk, "a IDLE");
+            exchange(&mut talk, "DONE");
+        }
+        exchange(&mut talk, "a LOGOUT");
+    }
+
+    /// Two polls, each with retrievals; a deletion.
+    fn pop3(&self) {
+        for _ in 0..2 {
+            let mut talk = Talk::greeted(self.proxy.ports.pop3);
+            for line in [&format!("USER {USER}"), &format!("PASS {PASSWORD}"), "STAT", "DELE 2", "LIST 99"] {
+                exchange(&mut talk, line);
+            }
+            for line in ["RETR 1", "TOP 1 0", "TOP 1 1"] {
+                exchange(&mut talk, line);
+                while talk.line() != "." {}
+            }
+            exchange(&mut talk, "QUIT");
+        }
+    }
+
+    /// A client with TLS that trusts the certificate, and one that does not.
+    fn handshakes(&self) {
+        for trust in [Some(&self.ca), None] {
+            let mut command = Command::new("curl");
+            command.args(["-q", "--silent", "--max-time", "20", "--user", &format!("{USER}:{PASSWORD}")]);
+            if let Some(ca) = trust {
+                command.arg("--cacert").arg(ca);
+            }
+            let done = run(command.arg(format!("imaps://localhost:{}/", self.tls)), Duration::from_secs(30));
+            assert_eq!(done.code == Some(0), trust.is_some(), "{}\n{}", done.stderr, self.proxy.log());
+        }
+    }
+
+    /// Someone who guesses, someone who speaks nonsense, and someone whose server is down.
+    fn strangers(&self) {
+        exchange(&mut Talk::greeted(self.proxy.ports.imap), &format!("a LOGIN {USER} wrong"));
+        let mut talk = Talk::greeted(self.proxy.ports.pop3);
+        exchange(&mut talk, &format!("USER {USER}"));
+        exchange(&mut talk, "PASS wrong");
+        for port in [self.proxy.ports.imap, self.proxy.ports.pop3] {
+            exchange(&mut Talk::greeted(port), "a SELECT \"nul\0\"");
+        }
+        assert!(!Talk::to(self.dead).rest().is_empty(), "the client is told why");
+    }
+}
+
+/// Sends a line and waits for the answer to it.
+fn exchange(talk: &mut Talk, line: &str) {
+    talk.send(format!("{line}\r\n").as_bytes());
+    let answer = talk.answer();
+    assert!(!answer.is_empty(), "{line}: no answer");
+}
