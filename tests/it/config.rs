@@ -490,7 +490,7 @@ fn a_mistake_in_another_file_is_told_with_that_files_name() {
         ("a name of another file", &[("policy.d/a.toml", rule), ("policy.d/b.toml", rule)],
             "error[MW-1301]: two [[rule]] sections are named `x`\n  ╭─ policy.d/b.toml:2:8\n"),
         ("no such group", &[("policy.d/a.toml", "[[rule]]\nname = \"x\"\naction = \"deny\"\ngroup = \"y\"\n")],
-            "error[MW-1412]: rule `x` names a group that does not exist\n  ╭─ policy.d/a.toml:4:9\n"),
+            "error[MW-1312]: rule `x` names a group that does not exist\n  ╭─ policy.d/a.toml:4:9\n"),
         ("a rule without conditions", &[("policy.d/a.toml", rule)],
             "warning[MW-1505]: rule `x` has no conditions\n  ╭─ policy.d/a.toml:1:1\n"),
         ("a group without its file", &[("policy.d/a.toml", STAFF)],
