@@ -1,7 +1,7 @@
 //! Who does most: users, clients and mailboxes by messages, octets, commands and failures, for `GET /api/top`.
 //!
 //! They are never labels of metrics: peers choose their names and their number. Memory is bounded: two
-//! [`Sketch`]es of 512 places for each of twelve questions, with names cut to 128 characters.
+//! Sketches of 512 places for each of twelve questions, with names cut to 128 characters.
 //!
 //! A session adds up for itself and hands on about once a second; while somebody asks it adds up a little
 //! longer, and waits for nobody before its end.

@@ -1,6 +1,6 @@
 //! What sessions report and the shell does, as metrics.
 //!
-//! Every family is declared in [`families`]. Label values are words of closed sets or names of the
+//! Every family is declared in `metrics/families.rs`. Label values are words of closed sets or names of the
 //! configuration; nothing a peer sends becomes one. Every series exists from the start, so that a zero
 //! can be told from an absence, and so that no session waits for a series to be made; but those of rules
 //! begin with their first decision, for rules come and go while the proxy runs (`rules` bounds their number).

@@ -52,7 +52,7 @@ pub struct Case {
     pub expect: Expect,
 }
 
-/// Who does it, and where. What is not said is as [`Given::settled`] has it.
+/// Who does it, and where. What is not said is as it usually is.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Given {
