@@ -1,6 +1,7 @@
 //! The admin endpoint: its own listener, loopback by default.
 //!
-//! - `GET /metrics`: all metrics, text format of Prometheus
+//! - `GET /metrics`: all metrics, in the text format of Prometheus or in `OpenMetrics`, as the scraper prefers
+//! - `GET /api/top`: who does most, as JSON; the answer names people
 //! - `GET /livez`: 200 while the process serves
 //! - `GET /readyz`: 200 when every listener is bound; 503 with reasons before, and while draining
 //! - `POST /reload`: reads the configuration again; 200 when it is in force, 409 when not. Only from this machine, and
@@ -14,7 +15,7 @@ use std::time::Duration;
 
 use http_body_util::Full;
 use hyper::body::{Bytes, Incoming};
-use hyper::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderValue, X_CONTENT_TYPE_OPTIONS};
+use hyper::header::{ACCEPT, ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderValue, X_CONTENT_TYPE_OPTIONS};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
@@ -24,7 +25,8 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::metrics::Metrics;
+use crate::heavy::{By, HeavyHitters, Measure};
+use crate::metrics::{Metrics, OPENMETRICS, Runtime};
 use crate::proxy::ReloadHandle;
 use crate::proxy::listener::{Accepted, Acceptor};
 
@@ -34,6 +36,10 @@ const HEADER_TIMEOUT: Duration = Duration::from_secs(15);
 const LIFE: Duration = Duration::from_mins(2);
 /// Connections at a time.
 const CONNECTIONS: usize = 32;
+/// Lines of `/api/top`, if the question does not say, and at most.
+const TOP: usize = 20;
+const TOP_MOST: usize = 100;
+const JSON: &str = "application/json";
 const TEXT: &str = "text/plain; charset=utf-8";
 
 /// Whether the proxy takes connections.
@@ -75,6 +81,7 @@ impl Readiness {
 #[derive(Debug, Clone)]
 pub(crate) struct Served {
     pub(crate) metrics: Arc<Metrics>,
+    pub(crate) heavy: Arc<HeavyHitters>,
     pub(crate) readiness: Arc<Readiness>,
     /// `None`: the configuration of this proxy does not change.
     pub(crate) reload: Option<ReloadHandle>,
@@ -110,14 +117,17 @@ pub(crate) async fn serve(listener: TcpListener, served: Served, stop: Cancellat
 
 async fn connection(tcp: TcpStream, local: bool, served: &Served, stop: &CancellationToken, life: Duration) {
     let service = service_fn(|request: Request<Incoming>| async move {
-        let (method, path) = (request.method(), request.uri().path());
-        let response = if path == "/reload" && method == Method::POST {
+        if request.uri().path() == "/reload" && request.method() == Method::POST {
             let meant = request.headers().get("mailwarden-request").is_some_and(|word| word == "reload");
-            reload(local && meant, served.reload.as_ref()).await
-        } else {
-            answer(method, path, &served.metrics, &served.readiness)
-        };
-        Ok::<_, Infallible>(response)
+            return Ok::<_, Infallible>(reload(local && meant, served.reload.as_ref()).await);
+        }
+        let served = served.clone();
+        served.metrics.runtime(runtime());
+        // it takes milliseconds, which the sessions of a worker are not to wait for
+        let work = tokio::task::spawn_blocking(move || answer(&request, &served));
+        Ok(work
+            .await
+            .unwrap_or_else(|_| respond(StatusCode::INTERNAL_SERVER_ERROR, TEXT, "the answer failed\n".to_owned())))
     });
     let mut builder = http1::Builder::new();
     builder.timer(TokioTimer::new()).header_read_timeout(HEADER_TIMEOUT).max_buf_size(16 << 10);
@@ -146,18 +156,54 @@ async fn reload(may: bool, handle: Option<&ReloadHandle>) -> Response<Full<Bytes
     respond(status, TEXT, format!("{outcome}\n"))
 }
 
-fn answer(method: &Method, path: &str, metrics: &Metrics, readiness: &Readiness) -> Response<Full<Bytes>> {
-    let known = matches!(path, "/metrics" | "/livez" | "/readyz");
+/// How the runtime does that serves the sessions.
+fn runtime() -> Runtime {
+    let of = tokio::runtime::Handle::current().metrics();
+    let workers = of.num_workers();
+    let busy = (0..workers).map(|worker| of.worker_total_busy_duration(worker)).sum();
+    Runtime { workers, tasks: of.num_alive_tasks(), queued: of.global_queue_depth(), busy }
+}
+
+/// Whether the scraper likes `OpenMetrics` better than the text format of Prometheus (RFC 9110 §12.5.1).
+fn prefers_openmetrics(accept: &str) -> bool {
+    let weight = |wanted: &str| {
+        let ranges = accept.split(',').filter_map(|range| {
+            let mut parts = range.split(';').map(str::trim);
+            let named = parts.next().is_some_and(|media| media.eq_ignore_ascii_case(wanted));
+            let mut weight = 1.0;
+            for (name, value) in parts.filter_map(|part| part.split_once('=')) {
+                match name.trim() {
+                    "q" => weight = value.trim().parse().unwrap_or(0.0),
+                    // the one version there is; 0.0.1 was a draft
+                    "version" if wanted.starts_with("application/") && value.trim() != "1.0.0" => return None,
+                    _ => {}
+                }
+            }
+            named.then_some(weight)
+        });
+        ranges.fold(0.0, f32::max)
+    };
+    let openmetrics = weight("application/openmetrics-text");
+    openmetrics > 0.0 && openmetrics >= weight("text/plain").max(weight("text/*"))
+}
+
+fn answer<B>(request: &Request<B>, served: &Served) -> Response<Full<Bytes>> {
+    let (method, path) = (request.method(), request.uri().path());
+    let known = matches!(path, "/metrics" | "/livez" | "/readyz" | "/api/top");
     if known && method != Method::GET && method != Method::HEAD {
         let mut response = respond(StatusCode::METHOD_NOT_ALLOWED, TEXT, "only GET and HEAD\n".to_owned());
         response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
         return response;
     }
+    let accept = request.headers().get(ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or_default();
+    let openmetrics = prefers_openmetrics(accept);
     match path {
-        "/metrics" => match metrics.render() {
+        "/metrics" if openmetrics => respond(StatusCode::OK, OPENMETRICS, served.metrics.render_openmetrics()),
+        "/metrics" => match served.metrics.render() {
             Ok(text) => respond(StatusCode::OK, "text/plain; version=0.0.4; charset=utf-8", text),
             Err(error) => respond(StatusCode::INTERNAL_SERVER_ERROR, TEXT, format!("metrics: {error}\n")),
         },
+        "/api/top" => top(request.uri().query().unwrap_or_default(), &served.heavy),
         "/reload" => {
             let mut response = respond(StatusCode::METHOD_NOT_ALLOWED, TEXT, "only POST\n".to_owned());
             response.headers_mut().insert(ALLOW, HeaderValue::from_static("POST"));
@@ -165,13 +211,34 @@ fn answer(method: &Method, path: &str, metrics: &Metrics, readiness: &Readiness)
         }
         "/livez" => respond(StatusCode::OK, TEXT, "ok\n".to_owned()),
         "/readyz" => {
-            let missing = readiness.missing();
+            let missing = served.readiness.missing();
             let status = if missing.is_none() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
             let reasons: Vec<_> = missing.into_iter().collect();
             let body = serde_json::json!({ "ready": reasons.is_empty(), "reasons": reasons });
-            respond(status, "application/json", format!("{body}\n"))
+            respond(status, JSON, format!("{body}\n"))
         }
-        _ => respond(StatusCode::NOT_FOUND, TEXT, "try /metrics, /livez or /readyz\n".to_owned()),
+        _ => respond(StatusCode::NOT_FOUND, TEXT, "try /metrics, /api/top, /livez or /readyz\n".to_owned()),
+    }
+}
+
+/// Who does most: `by`, `of` and `n` as in `docs/metrics.md`.
+fn top(query: &str, heavy: &HeavyHitters) -> Response<Full<Bytes>> {
+    let (mut by, mut of, mut most) = (Some(By::Users), Some(Measure::Octets), Some(TOP));
+    for (name, value) in query.split('&').filter_map(|pair| pair.split_once('=')) {
+        match name {
+            "by" => by = By::from_label(value),
+            "of" => of = Measure::from_label(value),
+            "n" => most = value.parse().ok().filter(|most| (1..=TOP_MOST).contains(most)),
+            _ => {}
+        }
+    }
+    let (Some(by), Some(of), Some(most)) = (by, of, most) else {
+        let help = "by is users, clients or mailboxes; of is octets, messages, commands or failures; n is 1 to 100\n";
+        return respond(StatusCode::BAD_REQUEST, TEXT, help.to_owned());
+    };
+    match serde_json::to_string(&heavy.top(by, of, most)) {
+        Ok(body) => respond(StatusCode::OK, JSON, body + "\n"),
+        Err(error) => respond(StatusCode::INTERNAL_SERVER_ERROR, TEXT, format!("top: {error}\n")),
     }
 }
 
@@ -191,9 +258,14 @@ mod tests {
 
     use super::*;
 
-    fn status(method: &Method, path: &str, readiness: &Readiness) -> u16 {
-        let metrics = Metrics::new(&[], &[]).unwrap();
-        let response = answer(method, path, &metrics, readiness);
+    fn served(readiness: &Arc<Readiness>) -> Served {
+        let (metrics, heavy) = (Arc::new(Metrics::new(&[], &[]).unwrap()), Arc::new(HeavyHitters::new()));
+        Served { metrics, heavy, readiness: Arc::clone(readiness), reload: None }
+    }
+
+    fn status(method: &Method, path: &str, readiness: &Arc<Readiness>) -> u16 {
+        let request = Request::builder().method(method).uri(path).body(()).unwrap();
+        let response = answer(&request, &served(readiness));
         assert_eq!(response.headers().get(CACHE_CONTROL).unwrap(), "no-store");
         assert_eq!(response.headers().get(X_CONTENT_TYPE_OPTIONS).unwrap(), "nosniff");
         response.status().as_u16()
@@ -204,8 +276,7 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let mut client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
         let (tcp, _) = listener.accept().await.unwrap();
-        let metrics = Arc::new(Metrics::new(&[], &[]).unwrap());
-        let served = Served { metrics, readiness: Arc::new(Readiness::starting()), reload: None };
+        let served = served(&Arc::new(Readiness::starting()));
         let asking = async {
             // neither end of the pipe takes any more
             while client.write_all(b"GET /metrics HTTP/1.1\r\nhost: x\r\n\r\n").await.is_ok() {}
@@ -221,8 +292,26 @@ mod tests {
     }
 
     #[test]
+    fn a_scraper_gets_the_format_it_prefers() {
+        let prometheus = "application/openmetrics-text;version=1.0.0;q=0.5,application/openmetrics-text;version=0.0.1;q=0.4,\
+                          text/plain;version=0.0.4;q=0.3,*/*;q=0.2";
+        assert!(prefers_openmetrics(prometheus));
+        assert!(prefers_openmetrics("application/openmetrics-text; version=1.0.0"));
+        for accept in [
+            "",
+            "*/*",
+            "text/plain;version=0.0.4",
+            "text/plain, application/openmetrics-text;version=1.0.0;q=0.5",
+            "application/openmetrics-text;version=1.0.0;q=0",
+            "application/openmetrics-text;version=0.0.1",
+        ] {
+            assert!(!prefers_openmetrics(accept), "{accept}");
+        }
+    }
+
+    #[test]
     fn is_ready_between_start_and_drain() {
-        let readiness = Readiness::starting();
+        let readiness = Arc::new(Readiness::starting());
         assert_eq!(status(&Method::GET, "/readyz", &readiness), 503);
         readiness.ready();
         assert_eq!(status(&Method::GET, "/readyz", &readiness), 200);
@@ -233,11 +322,17 @@ mod tests {
 
     #[test]
     fn knows_its_routes_and_methods() {
-        let readiness = Readiness::starting();
+        let readiness = Arc::new(Readiness::starting());
         for (method, path, expected) in [
             (Method::GET, "/metrics", 200),
             (Method::HEAD, "/metrics", 200),
             (Method::POST, "/metrics", 405),
+            (Method::GET, "/api/top", 200),
+            (Method::GET, "/api/top?by=mailboxes&of=failures&n=100", 200),
+            (Method::GET, "/api/top?by=passwords", 400),
+            (Method::GET, "/api/top?n=0", 400),
+            (Method::GET, "/api/top?n=101", 400),
+            (Method::PUT, "/api/top", 405),
             (Method::DELETE, "/livez", 405),
             (Method::GET, "/", 404),
             (Method::GET, "/metrics/x", 404),

@@ -399,6 +399,10 @@ fn syntax(text: &str, error: &toml::de::Error) -> Problem {
             ("there is no value", "", "write a value behind `=`".to_owned())
         }
         "string values must be quoted" => ("a text stands in quotes", "", format!("put it in quotes: `\"{found}\"`")),
+        "missing escaped value" => {
+            let help = details::escape_help(text, &span).unwrap_or_else(|| "write `\\\\` for a backslash".to_owned());
+            ("a backslash has a meaning of its own in double quotes", label, help)
+        }
         "invalid basic string" => (message, label, "end the text with a double quote: `\"`".to_owned()),
         "invalid literal string" => (message, label, "end the text with a single quote: `'`".to_owned()),
         _ => (message, label, "a line is `key = value`, `[section]` or `# comment`; see https://toml.io".to_owned()),

@@ -88,6 +88,12 @@ codes! {
     ClientHandshake = "MW-2011" "handshake",
     /// The client's TLS handshake took too long.
     ClientTimeout = "MW-2012" "timeout",
+    /// The client does not trust the certificate it was shown.
+    ClientDistrusts = "MW-2013" "certificate_refused",
+    /// The client does not speak TLS.
+    ClientNotTls = "MW-2014" "not_tls",
+    /// The client and the proxy share no version, no cipher suite or no protocol.
+    ClientIncompatible = "MW-2015" "incompatible",
     /// A PEM file cannot be read.
     FileUnreadable = "MW-2021" "file_unreadable",
     /// A PEM file does not hold what it should.

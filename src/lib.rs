@@ -4,6 +4,7 @@ pub mod admin;
 pub mod cli;
 pub mod config;
 pub mod fault;
+pub mod heavy;
 pub mod hook;
 mod label;
 pub mod metrics;

@@ -1,64 +1,72 @@
-//! Every metric family: its name, help and labels, and nothing else.
+//! What sessions report and the shell does, as metrics.
 //!
-//! Label values are words of closed sets or names of the configuration; nothing a peer sends
-//! becomes one. Every series exists from the start, so that a zero can be told from an absence; but those of rules
+//! Every family is declared in [`families`]. Label values are words of closed sets or names of the
+//! configuration; nothing a peer sends becomes one. Every series exists from the start, so that a zero
+//! can be told from an absence, and so that no session waits for a series to be made; but those of rules
 //! begin with their first decision, for rules come and go while the proxy runs (`rules` bounds their number).
-//! Per-command counters are looked up by position, not by label: they are on the data path.
 
+mod codes;
+mod commanded;
 mod commands;
+mod document;
 mod families;
+mod histogram;
+mod labels;
+mod openmetrics;
 mod rules;
-mod tally;
+mod sources;
+mod told;
 
 use std::collections::VecDeque;
 use std::fmt;
 use std::time::Duration;
 
-use prometheus::{Histogram, IntCounter, TextEncoder};
+use prometheus::{IntGauge, TextEncoder};
+use quick_cache::sync::Cache;
 
+use self::commanded::{ABORTED, End, Kind, OfProtocol, Tally};
 use self::families::Families;
+use self::labels::Names;
+pub(crate) use self::openmetrics::CONTENT_TYPE as OPENMETRICS;
 use self::rules::RuleNames;
-use self::tally::Tally;
-use crate::fault::Code;
+use self::sources::Sources;
+pub(crate) use self::sources::{Certificate, Minting};
+pub(crate) use self::told::{Runtime, Sampler};
 use crate::per_session::PerSession;
-use crate::session::{Answered, CommandId, Completion, Event, Extent, Observation};
-use crate::wire::{Operation, Protocol, Side};
+use crate::session::{CommandId, Event, Extent, Observation, State};
+use crate::wire::{Protocol, ShortText};
 use crate::witness::{SessionInfo, Witness};
+
+/// Users whose last POP3 login is remembered, for the interval of their polls.
+const POLLERS: usize = 8192;
 
 /// All metrics of one proxy, on a registry of their own.
 pub struct Metrics {
     families: Families,
     imap: OfProtocol,
     pop3: OfProtocol,
+    /// Position of IDLE among IMAP's commands.
+    idle: u16,
     open: PerSession<Pending>,
+    /// By a hash of listener and user: when the last POP3 login was, in milliseconds since 1970.
+    polls: Cache<u64, i64>,
+    hasher: std::hash::RandomState,
+    sources: Sources,
     rules: RuleNames,
-}
-
-/// What is counted for each command and message, found by position.
-struct OfProtocol {
-    commands: Vec<Command>,
-    operations: Vec<IntCounter>,
-    /// By extent: retrievals and their octets.
-    retrieved: Vec<(IntCounter, IntCounter)>,
-    stored: (IntCounter, IntCounter),
-    expunged: IntCounter,
-}
-
-/// The metrics of one command name.
-struct Command {
-    by_outcome: Vec<IntCounter>,
-    latency: Histogram,
+    asked_for: bool,
 }
 
 /// What is remembered of an open session.
-#[derive(Default)]
+#[derive(Debug, Default)]
 struct Pending {
     /// Commands that are not answered yet; their number is bounded by the session.
-    commands: VecDeque<(CommandId, usize)>,
+    commands: VecDeque<(CommandId, Kind)>,
+    state: Option<IntGauge>,
+    /// The IDLE that is going on, and when it began.
+    idling: Option<(CommandId, Duration)>,
+    /// When the last IDLE began.
+    idled: Option<Duration>,
 }
-
-/// How a command ended: the values of the label `result`.
-const OUTCOMES: &[&str] = &["ok", "no", "bad", "aborted", "denied", "error"];
 
 impl Metrics {
     /// Metrics for listeners and upstreams with these names.
@@ -66,10 +74,34 @@ impl Metrics {
     /// # Errors
     /// When two families have one name, which a test rules out.
     pub fn new(listeners: &[(String, Protocol)], upstreams: &[String]) -> Result<Self, prometheus::Error> {
-        let families = Families::new()?;
-        families.start_at_zero(listeners, upstreams);
+        let names = Names { listeners: listeners.to_vec(), upstreams: upstreams.to_vec() };
+        let families = Families::new(&names)?;
+        families.build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
         let (imap, pop3) = (OfProtocol::new(&families, Protocol::Imap), OfProtocol::new(&families, Protocol::Pop3));
-        Ok(Self { families, imap, pop3, open: PerSession::new(), rules: RuleNames::default() })
+        let idle = narrow(commands::position(Protocol::Imap, "IDLE"));
+        Ok(Self {
+            families,
+            imap,
+            pop3,
+            idle,
+            open: PerSession::new(),
+            polls: Cache::new(POLLERS),
+            hasher: std::hash::RandomState::new(),
+            sources: Sources::default(),
+            rules: RuleNames::default(),
+            asked_for: true,
+        })
+    }
+
+    /// Nobody can ask for these metrics, so nothing is measured for them that costs time.
+    #[must_use]
+    pub(crate) fn for_nobody(self) -> Self {
+        Self { asked_for: false, ..self }
+    }
+
+    /// Whether anybody can ask.
+    pub(crate) fn are_asked_for(&self) -> bool {
+        self.asked_for
     }
 
     /// The text format of Prometheus.
@@ -77,72 +109,27 @@ impl Metrics {
     /// # Errors
     /// When a family is inconsistent, which a test rules out.
     pub fn render(&self) -> Result<String, prometheus::Error> {
+        self.refresh();
         TextEncoder::new().encode_to_string(&self.families.registry.gather())
     }
 
-    /// A connection was accepted.
-    pub(crate) fn accepted(&self, listener: &str) {
-        self.families.accepted.with_label_values(&[listener]).inc();
+    /// The `OpenMetrics` text format, version 1.0.
+    #[must_use]
+    pub fn render_openmetrics(&self) -> String {
+        self.refresh();
+        openmetrics::encode(&self.families.registry.gather())
     }
 
-    /// A connection was turned away; `reason` is one of [`families::REJECTIONS`].
-    pub(crate) fn rejected(&self, listener: &str, reason: &'static str) {
-        debug_assert!(families::REJECTIONS.contains(&reason));
-        self.families.rejected.with_label_values(&[listener, reason]).inc();
+    /// The most lines with a value that the endpoint can have, whatever peers do.
+    #[must_use]
+    pub fn most_series(listeners: &[(String, Protocol)], upstreams: &[String]) -> usize {
+        families::most_series(&Names { listeners: listeners.to_vec(), upstreams: upstreams.to_vec() })
     }
 
-    /// A TLS handshake has ended; `result` is `ok` or the label of a [`Code`].
-    pub(crate) fn handshake(&self, side: Side, result: &str, took: Duration) {
-        self.families.handshakes.with_label_values(&[side.as_label(), result]).inc();
-        self.families.handshake_duration.with_label_values(&[side.as_label()]).observe(took.as_secs_f64());
-    }
-
-    /// A TCP connection to an upstream was made.
-    pub(crate) fn dialled(&self, upstream: &str, took: Duration) {
-        self.families.connect_duration.with_label_values(&[upstream]).observe(took.as_secs_f64());
-    }
-
-    /// An upstream could not be reached or is not trusted.
-    pub(crate) fn upstream_failed(&self, upstream: &str, code: Code) {
-        self.families.connect_failures.with_label_values(&[upstream, code.as_label()]).inc();
-    }
-
-    /// The counter of plaintext octets from one side.
-    pub(crate) fn wire(&self, protocol: Protocol, from: Side) -> IntCounter {
-        self.families.wire.with_label_values(&[protocol.as_label(), from.as_label()])
-    }
-
-    /// The counter of octets of compressed sides; `flow` is `received` or `sent`, `form` is `plain` or `deflated`.
-    pub(crate) fn compressed(&self, side: Side, flow: &str, form: &str) -> IntCounter {
-        self.families.compressed.with_label_values(&[side.as_label(), flow, form])
-    }
-
-    /// A hook was asked; `result` is one of [`families::HOOK_RESULTS`].
-    pub(crate) fn hook_asked(&self, result: &'static str, took: Duration) {
-        debug_assert!(families::HOOK_RESULTS.contains(&result));
-        self.families.hook_answers.with_label_values(&[result]).inc();
-        self.families.hook_duration.with_label_values(&[result]).observe(took.as_secs_f64());
-    }
-
-    /// The configuration was looked at again; `result` is one of [`families::RELOADS`], and what is in force now was
-    /// read at `in_force` (seconds since 1970).
-    pub(crate) fn reloaded(&self, result: &'static str, in_force: Option<i64>) {
-        debug_assert!(families::RELOADS.contains(&result));
-        self.families.reloads.with_label_values(&[result]).inc();
-        self.in_force(in_force);
-    }
-
-    /// What is in force was read at this time; `None`: what was last looked at is not in force.
-    pub(crate) fn in_force(&self, since: Option<i64>) {
-        self.families.reload.with_label_values(&[] as &[&str]).set(i64::from(since.is_some()));
-        if let Some(since) = since {
-            self.families.reloaded_at.with_label_values(&[] as &[&str]).set(since);
-        }
-    }
-
-    /// A session's task panicked.
-    pub(crate) fn panicked(&self) {
-        self.families.panics.inc();
+    /// The page `docs/metrics.md`.
+    #[must_use]
+    pub fn document() -> String {
+        document::page()
     }
 
     fn of(&self, protocol: Protocol) -> &OfProtocol {
@@ -152,24 +139,31 @@ impl Metrics {
         }
     }
 
-    fn event<'a>(&'a self, info: &SessionInfo, pending: &mut Pending, event: &Observation, tally: &mut Tally<'a>) {
+    fn event(&self, info: &SessionInfo, pending: &mut Pending, event: &Event, tally: &mut Tally) {
         let of = self.of(info.protocol);
-        match event {
+        match &event.what {
             Observation::CommandBegun { id, command, operation, .. } => {
-                if let Some(counter) = of.operations.get(operation.index()) {
-                    tally.begun(counter);
+                let command = narrow(tally.position(info.protocol, command));
+                pending.commands.push_back((*id, Kind { command, operation: narrow(operation.index()) }));
+                if info.protocol == Protocol::Imap && command == self.idle {
+                    self.idle_begun(pending, *id, event.at);
                 }
-                pending.commands.push_back((*id, tally.position(info.protocol, command)));
             }
-            Observation::CommandCompleted { id, completion, by, latency, .. } => {
-                if let Some(command) = pending.ended(*id).and_then(|position| of.commands.get(position)) {
-                    command.completed(*completion, *by, *latency, tally);
+            Observation::CommandCompleted { id, completion, by, code, latency } => {
+                if let Some(kind) = pending.ended(*id) {
+                    let code = code.as_ref().map(ShortText::as_str);
+                    tally.ended(of, kind, End { completion: *completion, by: *by, code, latency: *latency });
+                    if pending.idling.is_some_and(|(idle, _)| idle == *id) {
+                        self.idle_ended(pending, event.at);
+                    }
                 }
             }
             Observation::Retrieved { extent, octets, .. } => {
-                if let Some((messages, sum)) = of.retrieved.get(extent.index()) {
-                    messages.inc();
-                    sum.inc_by(*octets);
+                tally.retrieved(of, *extent, *octets);
+                if *extent == Extent::Whole
+                    && let Some(sizes) = self.families.message_bytes.at(index_of(info.protocol))
+                {
+                    sizes.number(*octets);
                 }
             }
             Observation::Stored { octets, .. } => {
@@ -177,118 +171,62 @@ impl Metrics {
                 of.stored.1.inc_by(*octets);
             }
             Observation::Expunged { .. } => of.expunged.inc(),
-            Observation::Greeted
-            | Observation::Said(_)
-            | Observation::StateChanged { .. }
-            | Observation::Vanished { .. } => {}
+            Observation::StateChanged { to, .. } => self.state(info, pending, *to),
+            Observation::Greeted | Observation::Said(_) | Observation::Vanished { .. } => {}
             _ => self.rare(info, event),
         }
     }
 
-    /// What is told now and then: looked up by its labels.
-    fn rare(&self, info: &SessionInfo, event: &Observation) {
-        let (protocol, families) = (info.protocol.as_label(), &self.families);
-        match event {
-            Observation::Authentication { mechanism, accepted, .. } => {
-                let result = if *accepted { "accepted" } else { "refused" };
-                families.authentications.with_label_values(&[protocol, families::mechanism(mechanism), result]).inc();
-            }
-            Observation::Violated(violation) => {
-                let labels = [protocol, violation.side.as_label(), violation.kind.as_label()];
-                families.violations.with_label_values(&labels).inc();
-            }
-            Observation::Altered { to, why, removed, added } => {
-                let labels = [protocol, to.as_label(), why.as_label()];
-                families.altered_bytes.with_label_values(&labels).inc_by(removed + added);
-            }
-            Observation::Decided { decision, .. } => {
-                let rule = self.rules.label(&decision.rule);
-                let labels = [&*rule, decision.action.as_label(), decision.mode.as_label()];
-                families.decisions.with_label_values(&labels).inc();
-                if decision.alert {
-                    families.alerts.with_label_values(&[protocol]).inc();
-                }
-            }
-            Observation::Closed { reason, .. } => {
-                families.closed.with_label_values(&[protocol, &info.listener, reason.as_label()]).inc();
-            }
-            Observation::Said(_)
-            | Observation::Greeted
-            | Observation::TlsStarted { .. }
-            | Observation::CompressionStarted { .. }
-            | Observation::CommandBegun { .. }
-            | Observation::CommandCompleted { .. }
-            | Observation::Retrieved { .. }
-            | Observation::Stored { .. }
-            | Observation::Expunged { .. }
-            | Observation::Vanished { .. }
-            | Observation::StateChanged { .. } => {}
+    fn state(&self, info: &SessionInfo, pending: &mut Pending, to: State) {
+        let now = self.families.in_state.with_label_values(&[info.protocol.as_label(), to.as_label()]);
+        now.inc();
+        if let Some(before) = pending.state.replace(now) {
+            before.dec();
+        }
+    }
+
+    fn idle_begun(&self, pending: &mut Pending, id: CommandId, at: Duration) {
+        if pending.idling.replace((id, at)).is_none() {
+            self.families.idle.inc();
+        }
+        if let (Some(before), Some(interval)) = (pending.idled.replace(at), self.families.idle_interval.at(0)) {
+            interval.took(at.saturating_sub(before));
+        }
+    }
+
+    fn idle_ended(&self, pending: &mut Pending, at: Duration) {
+        if let (Some((_, since)), Some(duration)) = (pending.idling.take(), self.families.idle_duration.at(0)) {
+            self.families.idle.dec();
+            duration.took(at.saturating_sub(since));
         }
     }
 }
 
-impl OfProtocol {
-    fn new(families: &Families, protocol: Protocol) -> Self {
-        let label = protocol.as_label();
-        let command = |name: &&str| Command {
-            by_outcome: OUTCOMES
-                .iter()
-                .map(|outcome| families.commands.with_label_values(&[label, name, outcome]))
-                .collect(),
-            latency: {
-                let timed = if commands::TIMED.contains(name) { name } else { "other" };
-                families.command_duration.with_label_values(&[label, timed])
-            },
-        };
-        let operation = |operation: &Operation| families.operations.with_label_values(&[label, operation.as_label()]);
-        let retrieved = |extent: &Extent| {
-            let labels = [label, extent.as_label()];
-            (families.retrieved.with_label_values(&labels), families.retrieved_bytes.with_label_values(&labels))
-        };
-        Self {
-            commands: commands::known(protocol).iter().map(command).collect(),
-            operations: Operation::ALL.iter().map(operation).collect(),
-            retrieved: Extent::ALL.iter().map(retrieved).collect(),
-            stored: (families.stored.with_label_values(&[label]), families.stored_bytes.with_label_values(&[label])),
-            expunged: families.expunged.with_label_values(&[label]),
-        }
+/// The position of a protocol in a family whose one label it is.
+fn index_of(protocol: Protocol) -> usize {
+    match protocol {
+        Protocol::Imap => 0,
+        Protocol::Pop3 => 1,
     }
 }
 
-impl Command {
-    fn completed<'a>(&'a self, completion: Completion, by: Answered, latency: Duration, tally: &mut Tally<'a>) {
-        if let Some(counter) = self.by_outcome.get(outcome(completion, by)) {
-            tally.ended(counter);
-        }
-        if completion != Completion::Aborted && by == Answered::Upstream {
-            tally.took(self, latency.as_secs_f64());
-        }
-    }
+/// Positions in the tables here are a few dozen at most.
+fn narrow(position: usize) -> u16 {
+    u16::try_from(position).unwrap_or(u16::MAX)
 }
 
 impl Pending {
-    /// The position of a command that has ended. Mostly it is the oldest.
-    fn ended(&mut self, id: CommandId) -> Option<usize> {
+    /// What a command that has ended is counted as. Mostly it is the oldest.
+    fn ended(&mut self, id: CommandId) -> Option<Kind> {
         let at = match self.commands.front() {
             Some((begun, _)) if *begun == id => 0,
             _ => self.commands.iter().position(|(begun, _)| *begun == id)?,
         };
-        let (_, position) = self.commands.remove(at)?;
+        let (_, kind) = self.commands.remove(at)?;
         if self.commands.is_empty() {
             self.commands = VecDeque::new();
         }
-        Some(position)
-    }
-}
-
-fn outcome(completion: Completion, by: Answered) -> usize {
-    match (completion, by) {
-        (Completion::Aborted, _) => 3,
-        (_, Answered::Policy) => 4,
-        (_, Answered::Syntax) => 5,
-        (Completion::Ok, _) => 0,
-        (Completion::No, _) => 1,
-        (Completion::Bad, _) => 2,
+        Some(kind)
     }
 }
 
@@ -297,32 +235,36 @@ impl Witness for Metrics {
         let labels = [info.protocol.as_label(), &info.listener];
         self.families.opened.with_label_values(&labels).inc();
         self.families.active.with_label_values(&labels).inc();
-        self.open.open(info.id, Pending::default());
+        let mut pending = Pending::default();
+        self.state(info, &mut pending, State::Greeting);
+        self.open.open(info.id, pending);
     }
 
     fn events(&self, info: &SessionInfo, events: &[Event]) {
         self.open.with(info.id, |pending| {
             let mut tally = Tally::default();
             for event in events {
-                self.event(info, pending, &event.what, &mut tally);
+                self.event(info, pending, event, &mut tally);
             }
-            tally.finish();
+            tally.finish(self.of(info.protocol));
         });
     }
 
     fn closed(&self, info: &SessionInfo, _client_octets: u64, _upstream_octets: u64) {
         let labels = [info.protocol.as_label(), &info.listener];
         self.families.active.with_label_values(&labels).dec();
-        let took = jiff::Timestamp::now().duration_since(info.started);
-        let duration = self.families.session_duration.with_label_values(&[info.protocol.as_label()]);
-        duration.observe(took.as_secs_f64().max(0.0));
+        let took = Duration::try_from(jiff::Timestamp::now().duration_since(info.started)).unwrap_or_default();
+        if let Some(duration) = self.families.session_duration.at(index_of(info.protocol)) {
+            duration.took(took);
+        }
+        let mut left = self.open.close(info.id).unwrap_or_default();
+        if let Some(state) = left.state.take() {
+            state.dec();
+        }
+        self.idle_ended(&mut left, took);
         // what was begun and never answered is not forgotten
-        let left = self.open.close(info.id).unwrap_or_default();
-        for (_, position) in left.commands {
-            let command = self.of(info.protocol).commands.get(position);
-            if let Some(counter) = command.and_then(|command| command.by_outcome.get(3)) {
-                counter.inc();
-            }
+        for (_, kind) in left.commands {
+            self.of(info.protocol).ended(kind, ABORTED, 1);
         }
     }
 }

@@ -1,5 +1,6 @@
 //! The command names that may be a label value. A name a client invents is `other`.
 
+use super::labels::Row;
 use crate::wire::Protocol;
 
 /// Commands of one protocol with a label of their own; the last is `other`.
@@ -19,29 +20,35 @@ pub(super) fn position(protocol: Protocol, command: &str) -> usize {
 }
 
 /// Commands whose latency has a histogram of their own; the last is `other`.
-pub(super) const TIMED: &[&str] = &[
-    "LOGIN",
-    "AUTHENTICATE",
-    "SELECT",
-    "LIST",
-    "STATUS",
-    "SEARCH",
-    "FETCH",
-    "STORE",
-    "APPEND",
-    "COPY",
-    "MOVE",
-    "EXPUNGE",
-    "PASS",
-    "AUTH",
-    "APOP",
-    "STAT",
-    "UIDL",
-    "RETR",
-    "TOP",
-    "DELE",
-    "other",
-];
+pub(super) fn timed(protocol: Protocol) -> &'static [&'static str] {
+    match protocol {
+        Protocol::Imap => &[
+            "LOGIN",
+            "AUTHENTICATE",
+            "SELECT",
+            "LIST",
+            "STATUS",
+            "SEARCH",
+            "FETCH",
+            "STORE",
+            "APPEND",
+            "COPY",
+            "MOVE",
+            "EXPUNGE",
+            "NOOP",
+            "other",
+        ],
+        Protocol::Pop3 => &["PASS", "AUTH", "APOP", "STAT", "LIST", "UIDL", "RETR", "TOP", "DELE", "NOOP", "other"],
+    }
+}
+
+/// The names of both protocols as values of the labels `protocol` and `command`.
+pub(super) fn rows(names: fn(Protocol) -> &'static [&'static str]) -> Vec<Row> {
+    let of = |protocol: Protocol| {
+        names(protocol).iter().map(move |name| vec![protocol.as_label().to_owned(), (*name).to_owned()])
+    };
+    of(Protocol::Imap).chain(of(Protocol::Pop3)).collect()
+}
 
 /// The frequent ones first: they are looked for in this order, for each command.
 const IMAP: &[&str] = &[

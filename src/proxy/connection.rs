@@ -124,7 +124,7 @@ impl Accepted {
                 match Stream::accept(tcp, &[], Arc::clone(config), limit).await {
                     Ok((stream, facts)) => (stream, Some(facts)),
                     Err(fault) => {
-                        door.metrics.handshake(Side::Client, fault.code.as_label(), now() - started);
+                        door.metrics.handshake(Side::Client, Err(fault.code), now() - started);
                         tracing::info!(
                             listener = %door.name,
                             %client,
@@ -186,6 +186,7 @@ impl Secured {
                 if let Some((began, facts)) = handshake {
                     record.handshake(Side::Upstream, began, Ok(&facts));
                 }
+                record.connected();
                 upstream
             }
             Some(Err(undialled)) => {

@@ -19,6 +19,8 @@ use crate::wire::Protocol;
 pub(super) struct Plan {
     pub(super) listeners: Vec<PlannedListener>,
     pub(super) admin: Option<SocketAddr>,
+    /// Present where certificates are minted.
+    pub(super) authority: Option<Arc<Authority>>,
     pub(super) policy: PolicyHandle,
     pub(super) hooks: Hooks,
 }
@@ -112,7 +114,7 @@ fn build(config: Config, transcript: bool, missing: Missing) -> Result<Plan, Vec
         });
     }
     let admin = config.admin.map(|admin| admin.address);
-    if faults.is_empty() { Ok(Plan { listeners, admin, policy, hooks }) } else { Err(faults) }
+    if faults.is_empty() { Ok(Plan { listeners, admin, authority, policy, hooks }) } else { Err(faults) }
 }
 
 fn hooks(config: &Config, faults: &mut Vec<Fault>) -> Hooks {

@@ -5,11 +5,12 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Instant;
 
-use prometheus::IntCounter;
+use prometheus::{IntCounter, IntGauge};
 
 use super::deflate::Tally;
+use super::relay::now;
 use crate::fault::Fault;
-use crate::metrics::Metrics;
+use crate::metrics::{Metrics, Sampler};
 use crate::session::{CloseReason, Event, Observation};
 use crate::wire::Side;
 use crate::witness::{SessionInfo, TlsFacts, Witness};
@@ -17,12 +18,26 @@ use crate::witness::{SessionInfo, TlsFacts, Witness};
 /// All who are told.
 pub(super) type Witnesses = Arc<[Arc<dyn Witness>]>;
 
+/// The upstream is connected.
+struct Connected {
+    /// How many are; one less when this session is over.
+    now: IntGauge,
+    /// Until it has greeted: since when it could.
+    greets: Option<Instant>,
+}
+
 /// What is known of a session and whom it is told.
 pub(super) struct Record {
     info: SessionInfo,
     witnesses: Witnesses,
     metrics: Arc<Metrics>,
     wire: [IntCounter; 2],
+    sent: [IntCounter; 2],
+    /// Measures turns, where anybody can ask for what comes of it.
+    sampler: Option<Sampler>,
+    /// When the turn that is measured began.
+    turn: Option<Instant>,
+    connected: Option<Connected>,
     octets: [u64; 2],
     started: Instant,
     closed: bool,
@@ -35,7 +50,21 @@ impl Record {
             witness.opened(&info);
         }
         let wire = [Side::Client, Side::Upstream].map(|side| metrics.wire(info.protocol, side));
-        Self { info, witnesses, metrics, wire, octets: [0; 2], started, closed: false }
+        let sent = [Side::Client, Side::Upstream].map(|side| metrics.sent(info.protocol, side));
+        let sampler = metrics.are_asked_for().then(|| metrics.sampler(info.protocol, info.id));
+        Self {
+            info,
+            witnesses,
+            metrics,
+            wire,
+            sent,
+            sampler,
+            turn: None,
+            connected: None,
+            octets: [0; 2],
+            started,
+            closed: false,
+        }
     }
 
     /// What was known of the session when it was opened.
@@ -56,6 +85,32 @@ impl Record {
         counter.inc_by(count);
     }
 
+    /// Plaintext octets went to `side`.
+    pub(super) fn sent(&self, side: Side, count: usize) {
+        let [client, upstream] = &self.sent;
+        let counter = if side == Side::Client { client } else { upstream };
+        counter.inc_by(count as u64);
+    }
+
+    /// The upstream is connected, with TLS where that is implicit, and greets next.
+    pub(super) fn connected(&mut self) {
+        let now = self.metrics.upstream_connections(&self.info.upstream);
+        now.inc();
+        self.connected = Some(Connected { now, greets: Some(Instant::now()) });
+    }
+
+    /// The session looks at what came.
+    pub(super) fn turn_begins(&mut self, now: Instant) {
+        self.turn = self.sampler.as_mut().is_some_and(Sampler::chooses).then_some(now);
+    }
+
+    /// What came of it went to the sockets as far as they took it.
+    pub(super) fn turn_ends(&mut self) {
+        if let (Some(since), Some(sampler)) = (self.turn.take(), &self.sampler) {
+            sampler.took(now().saturating_duration_since(since));
+        }
+    }
+
     /// The counters of a compressed side.
     pub(super) fn tally(&self, side: Side) -> Tally {
         let counter = |flow, form| self.metrics.compressed(side, flow, form);
@@ -70,6 +125,13 @@ impl Record {
     /// The session reported these.
     pub(super) fn events(&mut self, events: &[Event]) {
         if !events.is_empty() {
+            if let Some(connected) = &mut self.connected
+                && let Some(since) = connected.greets
+                && events.iter().any(|event| matches!(event.what, Observation::Greeted))
+            {
+                connected.greets = None;
+                self.metrics.greeted(&self.info.upstream, since.elapsed());
+            }
             self.closed |= events.iter().any(|event| matches!(event.what, Observation::Closed { .. }));
             for witness in self.witnesses.iter() {
                 witness.events(&self.info, events);
@@ -79,7 +141,7 @@ impl Record {
 
     /// A handshake on `side` that began at `since` has ended.
     pub(super) fn handshake(&mut self, side: Side, since: Instant, outcome: Result<&TlsFacts, &Fault>) {
-        self.metrics.handshake(side, outcome.map_or_else(|fault| fault.code.as_label(), |_| "ok"), since.elapsed());
+        self.metrics.handshake(side, outcome.map_err(|fault| fault.code), since.elapsed());
         match side {
             Side::Client => self.info.client_tls = outcome.ok().cloned(),
             Side::Upstream => self.info.upstream_tls = outcome.ok().cloned(),
@@ -110,6 +172,9 @@ impl Drop for Record {
             let detail = "The session's task ended before the session did".to_owned();
             let what = Observation::Closed { reason: CloseReason::Internal, detail };
             self.events(&[Event { at: self.started.elapsed(), what }]);
+        }
+        if let Some(connected) = &self.connected {
+            connected.now.dec();
         }
         let [client, upstream] = self.octets;
         for witness in self.witnesses.iter() {

@@ -154,7 +154,9 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Relay<IO> {
 
     fn advance(&mut self) {
         self.out.lend_events(EVENTS.take());
-        self.session.advance(&mut self.inboxes, now(), &mut self.out);
+        let now = now();
+        self.record.turn_begins(now);
+        self.session.advance(&mut self.inboxes, now, &mut self.out);
         for inbox in [&mut self.inboxes.client, &mut self.inboxes.upstream] {
             if inbox.is_empty() {
                 *inbox = BytesMut::new();
@@ -208,6 +210,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Relay<IO> {
                 return Poll::Ready(Turn::Broken(side, error));
             }
         }
+        self.record.turn_ends();
         if let Some(side) = self.out.starting_deflate()
             && self.out.queued(side) == 0
             && !peer(&mut self.client, &mut self.upstream, side).unflushed
@@ -272,6 +275,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Relay<IO> {
                 let slices = slices.get(..filled).unwrap_or_default();
                 std::task::ready!(Pin::new(&mut peer.stream).poll_write_vectored(cx, slices)).map(|count| {
                     out.written(side, count);
+                    self.record.sent(side, count);
                     peer.unflushed = true;
                 })
             };
@@ -368,6 +372,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Relay<IO> {
 
     /// Flushes the side's queue, hands the octets left in its inbox to the TLS engine, shakes hands.
     async fn start_tls(&mut self, side: Side) {
+        self.record.turn_ends();
         let limit = self.limits.handshake_timeout;
         let flushed = tokio::time::timeout(limit, poll_fn(|cx| self.poll_send(cx, side))).await;
         match flushed {

@@ -14,15 +14,17 @@ use tokio_util::task::TaskTracker;
 use super::connection::Door;
 use super::listener::{accept_all, bind};
 use super::observe::LogWitness;
-use super::plan::{PlannedListener, plan};
+use super::plan::{Plan, PlannedListener, plan};
 use super::record::Witnesses;
 use super::reload::{self, InForce, ReloadHandle, ReloadSource};
 use crate::admin::{self, Readiness, Served};
 use crate::config::Config;
 use crate::fault::Fault;
+use crate::heavy::HeavyHitters;
 use crate::hook::Hooks;
-use crate::metrics::Metrics;
+use crate::metrics::{Certificate, Metrics, Minting};
 use crate::recording::{KeepSettings, Keeper};
+use crate::tls::Acceptor;
 use crate::witness::Witness;
 
 /// What a stop allows sessions beyond `limits.drain_timeout` for their farewell: a client that takes
@@ -104,8 +106,14 @@ pub async fn run_reloading(
     if let Some(settings) = keep {
         witnesses.push(Arc::new(keeper(settings)?));
     }
-    let metrics = Arc::new(Metrics::new(&names, &upstreams).map_err(RunError::Metrics)?);
-    witnesses.push(Arc::<Metrics>::clone(&metrics));
+    let metrics = Metrics::new(&names, &upstreams).map_err(RunError::Metrics)?;
+    let metrics = Arc::new(if plan.admin.is_some() { metrics } else { metrics.for_nobody() });
+    let heavy = Arc::new(HeavyHitters::new());
+    if metrics.are_asked_for() {
+        witnesses.push(Arc::<HeavyHitters>::clone(&heavy));
+        witnesses.push(Arc::<Metrics>::clone(&metrics));
+        certificates(&plan, &metrics);
+    }
 
     let admin = plan.admin.map(|address| bind_as("the admin endpoint", address)).transpose()?;
     let bound = plan.listeners.into_iter().map(|listener| {
@@ -113,11 +121,7 @@ pub async fn run_reloading(
         Ok((listener, socket))
     });
     let bound = bound.collect::<Result<Vec<_>, RunError>>()?;
-    let listeners = bound.iter().map(|(listener, socket)| (listener.name.clone(), local(socket, listener.address)));
-    let report = Bound {
-        listeners: listeners.collect(),
-        admin: admin.as_ref().zip(plan.admin).map(|(socket, address)| local(socket, address)),
-    };
+    let report = report(&bound, admin.as_ref().zip(plan.admin));
 
     let readiness = Arc::new(Readiness::starting());
     let (sessions, helpers) = (TaskTracker::new(), TaskTracker::new());
@@ -125,6 +129,7 @@ pub async fn run_reloading(
     if let Some(socket) = admin {
         let served = Served {
             metrics: Arc::clone(&metrics),
+            heavy,
             readiness: Arc::clone(&readiness),
             reload: reloads.as_ref().map(|(handle, _)| handle.clone()),
         };
@@ -146,14 +151,43 @@ pub async fn run_reloading(
 
     shutdown.cancelled().await;
     readiness.draining();
-    sessions.close();
-    if tokio::time::timeout(drain + FAREWELL, sessions.wait()).await.is_err() {
-        tracing::warn!(sessions = sessions.len(), "sessions were cut off: they did not end in time");
-    }
+    end(&sessions, drain + FAREWELL).await;
     admin_stop.cancel();
     helpers.close();
     helpers.wait().await;
     Ok(())
+}
+
+fn report(bound: &[(PlannedListener, TcpListener)], admin: Option<(&TcpListener, SocketAddr)>) -> Bound {
+    let listeners = bound.iter().map(|(listener, socket)| (listener.name.clone(), local(socket, listener.address)));
+    Bound { listeners: listeners.collect(), admin: admin.map(|(socket, address)| local(socket, address)) }
+}
+
+/// Waits for the sessions to finish what they are doing, for so long at most.
+async fn end(sessions: &TaskTracker, patience: Duration) {
+    sessions.close();
+    if tokio::time::timeout(patience, sessions.wait()).await.is_err() {
+        tracing::warn!(sessions = sessions.len(), "sessions were cut off: they did not end in time");
+    }
+}
+
+/// Tells the metrics whom to ask for certificates.
+fn certificates(plan: &Plan, metrics: &Metrics) {
+    if let Some(authority) = plan.authority.clone() {
+        let expires = jiff::Timestamp::try_from(authority.not_after()).map(jiff::Timestamp::as_second).ok();
+        metrics.certificate(Certificate::Authority, move || expires);
+        metrics.authority(move || {
+            let (minted, hits) = authority.minting();
+            Minting { minted, hits }
+        });
+    }
+    for listener in &plan.listeners {
+        let expires = listener.acceptor.as_ref().and_then(Acceptor::expires);
+        metrics.certificate(Certificate::Listener(&listener.name), move || expires);
+        if let Some(connector) = listener.upstream.connector.clone() {
+            metrics.certificate(Certificate::Upstream(&listener.upstream.name), move || connector.expires());
+        }
+    }
 }
 
 fn keeper(settings: KeepSettings) -> Result<Keeper, RunError> {

@@ -32,6 +32,7 @@ const ADDRESSES: usize = 64;
 pub struct Acceptor {
     base: Arc<ServerConfig>,
     mint: Option<Mint>,
+    expires: Option<i64>,
 }
 
 #[derive(Debug)]
@@ -55,17 +56,29 @@ impl Acceptor {
         protocol: Protocol,
         clients: Option<&Path>,
     ) -> Result<Self, Fault> {
-        let (resolver, mint): (Arc<dyn ResolvesServerCert>, _) = match certificate {
-            CertificateSettings::Files(files) => (Arc::new(Files::load(std::slice::from_ref(files))?), None),
-            CertificateSettings::List(list) => (Arc::new(Files::load(list)?), None),
+        let of_files = |list: &[CertificateFiles]| {
+            let files = Files::load(list)?;
+            let expires = files.expires();
+            Ok((Arc::new(files) as Arc<dyn ResolvesServerCert>, None, expires))
+        };
+        let (resolver, mint, expires): (Arc<dyn ResolvesServerCert>, _, _) = match certificate {
+            CertificateSettings::Files(files) => of_files(std::slice::from_ref(files))?,
+            CertificateSettings::List(list) => of_files(list)?,
             CertificateSettings::Mint(_) => {
                 let authority = Arc::clone(authority.ok_or_else(no_authority)?);
                 let upstream_name = upstream_name.to_owned();
                 let resolver = Minted { authority: Arc::clone(&authority), without_sni: vec![upstream_name.clone()] };
-                (Arc::new(resolver), Some(Mint { authority, upstream_name, by_address: Cache::new(ADDRESSES) }))
+                let mint = Mint { authority, upstream_name, by_address: Cache::new(ADDRESSES) };
+                (Arc::new(resolver), Some(mint), None)
             }
         };
-        Ok(Self { base: Arc::new(server_config(resolver, protocol, clients)?), mint })
+        Ok(Self { base: Arc::new(server_config(resolver, protocol, clients)?), mint, expires })
+    }
+
+    /// When the first of the certificates from files expires, in seconds since 1970; minted ones are renewed.
+    #[must_use]
+    pub fn expires(&self) -> Option<i64> {
+        self.expires
     }
 
     /// The configuration for a connection to this local address. A client that asks for no name is
@@ -158,6 +171,12 @@ impl Files {
     }
 }
 
+impl Files {
+    fn expires(&self) -> Option<i64> {
+        self.0.iter().filter_map(|(key, _)| store::not_after(key.end_entity_cert().ok()?)).min()
+    }
+}
+
 impl ResolvesServerCert for Files {
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
         asked::note(hello.server_name());
@@ -210,23 +229,34 @@ impl ResolvesServerCert for Minted {
 #[must_use]
 pub fn client_fault(error: &std::io::Error) -> Fault {
     let rustls = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
-    let help = match rustls {
+    let (code, help) = match rustls {
         Some(rustls::Error::AlertReceived(
             rustls::AlertDescription::UnknownCA
             | rustls::AlertDescription::BadCertificate
+            | rustls::AlertDescription::CertificateExpired
+            | rustls::AlertDescription::CertificateRevoked
+            | rustls::AlertDescription::UnsupportedCertificate
             | rustls::AlertDescription::CertificateUnknown,
-        )) => {
-            "the client does not trust the certificate it was shown: have it trust the authority (mailwarden ca export)"
-        }
+        )) => (
+            Code::ClientDistrusts,
+            "the client does not trust the certificate it was shown: have it trust the authority (mailwarden ca export)",
+        ),
         Some(rustls::Error::InvalidMessage(_)) => {
-            "the client did not speak TLS: set it to SSL/TLS, not STARTTLS or none, for this port"
+            (Code::ClientNotTls, "the client did not speak TLS: set it to SSL/TLS, not STARTTLS or none, for this port")
         }
-        Some(rustls::Error::NoApplicationProtocol) => {
-            "the client asked for another protocol by ALPN: it is not a mail client for this port"
-        }
-        Some(_) | None => "see the client's own log",
+        Some(rustls::Error::NoApplicationProtocol) => (
+            Code::ClientIncompatible,
+            "the client asked for another protocol by ALPN: it is not a mail client for this port",
+        ),
+        Some(
+            rustls::Error::PeerIncompatible(_)
+            | rustls::Error::AlertReceived(
+                rustls::AlertDescription::ProtocolVersion | rustls::AlertDescription::HandshakeFailure,
+            ),
+        ) => (Code::ClientIncompatible, "the client is too old for TLS 1.2 and its cipher suites: renew it"),
+        Some(_) | None => (Code::ClientHandshake, "see the client's own log"),
     };
-    Fault::new(Code::ClientHandshake, format!("the client's TLS handshake failed: {error}"), help)
+    Fault::new(code, format!("the client's TLS handshake failed: {error}"), help)
 }
 
 /// A client that did not finish its handshake in time.
@@ -262,5 +292,20 @@ mod tests {
         let mint: CertificateSettings = CertificateSettings::Mint(serde_json::from_str("\"mint\"").unwrap());
         let fault = Acceptor::new(&mint, None, "imap.example.com", Protocol::Imap, None).unwrap_err();
         assert_eq!(fault.code, Code::NoAuthority);
+    }
+
+    #[test]
+    fn a_clients_failure_is_told_by_its_kind() {
+        use rustls::{AlertDescription, Error, InvalidMessage, PeerIncompatible};
+
+        for (error, code) in [
+            (Error::AlertReceived(AlertDescription::UnknownCA), Code::ClientDistrusts),
+            (Error::InvalidMessage(InvalidMessage::InvalidContentType), Code::ClientNotTls),
+            (Error::NoApplicationProtocol, Code::ClientIncompatible),
+            (Error::PeerIncompatible(PeerIncompatible::NoCipherSuitesInCommon), Code::ClientIncompatible),
+            (Error::DecryptError, Code::ClientHandshake),
+        ] {
+            assert_eq!(client_fault(&std::io::Error::other(error)).code, code);
+        }
     }
 }

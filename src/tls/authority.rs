@@ -9,6 +9,7 @@ use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
 use quick_cache::sync::Cache;
@@ -43,6 +44,8 @@ pub struct Authority {
     leaf_key: KeyPair,
     leaf_signer: Arc<dyn rustls::sign::SigningKey>,
     leaves: Cache<String, Leaf>,
+    minted: AtomicU64,
+    hits: AtomicU64,
 }
 
 #[derive(Clone)]
@@ -97,7 +100,18 @@ impl Authority {
         let leaf_key = KeyPair::generate().map_err(|error| library(&error))?;
         let der = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(leaf_key.serialize_der()));
         let leaf_signer = store::provider().key_provider.load_private_key(der).map_err(|error| library(&error))?;
-        Ok(Self { issuer, certificate, pem, path, not_after, leaf_key, leaf_signer, leaves: Cache::new(LEAVES) })
+        Ok(Self {
+            issuer,
+            certificate,
+            pem,
+            path,
+            not_after,
+            leaf_key,
+            leaf_signer,
+            leaves: Cache::new(LEAVES),
+            minted: AtomicU64::new(0),
+            hits: AtomicU64::new(0),
+        })
     }
 
     /// The authority's certificate in PEM, for clients that are to trust it.
@@ -116,6 +130,12 @@ impl Authority {
     #[must_use]
     pub fn not_after(&self) -> SystemTime {
         self.not_after
+    }
+
+    /// How many leaves were minted, and how often one was there already.
+    #[must_use]
+    pub fn minting(&self) -> (u64, u64) {
+        (self.minted.load(Ordering::Relaxed), self.hits.load(Ordering::Relaxed))
     }
 
     /// SHA-256 of the authority's certificate, as browsers and mail clients show it: `AB:CD:…`.
@@ -144,9 +164,11 @@ impl Authority {
         if let Some(leaf) = self.leaves.get(&cached)
             && now < leaf.renew_after
         {
+            self.hits.fetch_add(1, Ordering::Relaxed);
             return Ok(leaf.key);
         }
         let leaf = self.mint(names, now)?;
+        self.minted.fetch_add(1, Ordering::Relaxed);
         self.leaves.insert(cached, leaf.clone());
         Ok(leaf.key)
     }

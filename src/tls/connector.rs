@@ -16,7 +16,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use super::settings::Roots;
 use super::store;
 use super::stream::{Shaken, TlsStream};
-use super::verify::{Explaining, Pinned, Refused};
+use super::verify::{Expiry, Explaining, Pinned, Refused};
 use crate::fault::{Code, Fault, plain};
 use crate::proxy::UpstreamSettings;
 use crate::wire::Protocol;
@@ -26,6 +26,7 @@ use crate::wire::Protocol;
 pub struct Connector {
     config: Arc<ClientConfig>,
     name: ServerName<'static>,
+    expiry: Arc<Expiry>,
 }
 
 impl Connector {
@@ -37,14 +38,15 @@ impl Connector {
         let name = server_name(upstream)?;
         let provider = store::provider();
         let label: Arc<str> = upstream.name.as_str().into();
+        let expiry = Arc::new(Expiry::default());
         let verifier: Arc<dyn ServerCertVerifier> = if let Some(pin) = upstream.pin {
-            Arc::new(Pinned { pin, provider: Arc::clone(&provider), upstream: label })
+            Arc::new(Pinned { pin, provider: Arc::clone(&provider), upstream: label, expiry: Arc::clone(&expiry) })
         } else {
             let roots = Arc::new(store::roots(&upstream.roots)?);
             let inner = WebPkiServerVerifier::builder_with_provider(roots, Arc::clone(&provider))
                 .build()
                 .map_err(|error| unusable(upstream, &error))?;
-            Arc::new(Explaining { inner, upstream: label })
+            Arc::new(Explaining { inner, upstream: label, expiry: Arc::clone(&expiry) })
         };
         let mut config = ClientConfig::builder_with_provider(provider)
             .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])
@@ -54,7 +56,13 @@ impl Connector {
             .with_no_client_auth();
         // for opening and sealing records in place (`records`): nobody else is given them
         config.enable_secret_extraction = true;
-        Ok(Self { config: Arc::new(config), name })
+        Ok(Self { config: Arc::new(config), name, expiry })
+    }
+
+    /// When the last certificate that the upstream showed and was trusted for expires, in seconds since 1970.
+    #[must_use]
+    pub fn expires(&self) -> Option<i64> {
+        self.expiry.at()
     }
 
     /// The name that is sent and verified.

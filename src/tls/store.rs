@@ -52,6 +52,12 @@ pub(super) fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, 
     }
 }
 
+/// When a certificate expires, in seconds since 1970.
+pub(super) fn not_after(certificate: &[u8]) -> Option<i64> {
+    let (_, parsed) = x509_parser::parse_x509_certificate(certificate).ok()?;
+    Some(parsed.validity().not_after.timestamp())
+}
+
 fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, Fault> {
     let octets = zeroize::Zeroizing::new(read(path)?);
     PrivateKeyDer::from_pem_slice(&octets).map_err(|error| {

@@ -4,6 +4,7 @@
 //! key; without, everything a careful client checks is checked.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
@@ -21,11 +22,29 @@ use crate::fault::{Code, Fault, plain};
 #[error("{0}")]
 pub(super) struct Refused(pub(super) Fault);
 
+/// When the last certificate that was trusted expires.
+#[derive(Debug, Default)]
+pub(super) struct Expiry(AtomicI64);
+
+impl Expiry {
+    /// In seconds since 1970; absent until a certificate was trusted.
+    pub(super) fn at(&self) -> Option<i64> {
+        Some(self.0.load(Ordering::Relaxed)).filter(|at| *at != 0)
+    }
+
+    fn seen(&self, leaf: Option<&X509Certificate<'_>>) {
+        if let Some(leaf) = leaf {
+            self.0.store(leaf.validity().not_after.timestamp(), Ordering::Relaxed);
+        }
+    }
+}
+
 /// Verifies with roots, name, dates and purpose; explains a refusal.
 #[derive(Debug)]
 pub(super) struct Explaining {
     pub(super) inner: Arc<WebPkiServerVerifier>,
     pub(super) upstream: Arc<str>,
+    pub(super) expiry: Arc<Expiry>,
 }
 
 impl ServerCertVerifier for Explaining {
@@ -38,6 +57,9 @@ impl ServerCertVerifier for Explaining {
         now: UnixTime,
     ) -> Result<ServerCertVerified, rustls::Error> {
         let verdict = self.inner.verify_server_cert(leaf, chain, name, ocsp, now);
+        if verdict.is_ok() {
+            self.expiry.seen(parse(leaf).as_ref());
+        }
         verdict.map_err(|error| refusal(explain(&error, leaf, name, now, &self.upstream)))
     }
 
@@ -71,6 +93,7 @@ pub(super) struct Pinned {
     pub(super) pin: Pin,
     pub(super) provider: Arc<CryptoProvider>,
     pub(super) upstream: Arc<str>,
+    pub(super) expiry: Arc<Expiry>,
 }
 
 impl ServerCertVerifier for Pinned {
@@ -84,7 +107,10 @@ impl ServerCertVerifier for Pinned {
     ) -> Result<ServerCertVerified, rustls::Error> {
         match parse(leaf) {
             None => Err(refusal(malformed(None, &self.upstream))),
-            Some(parsed) if pin_of(&parsed) == self.pin => Ok(ServerCertVerified::assertion()),
+            Some(parsed) if pin_of(&parsed) == self.pin => {
+                self.expiry.seen(Some(&parsed));
+                Ok(ServerCertVerified::assertion())
+            }
             Some(parsed) => Err(refusal(Fault::new(
                 Code::PinMismatch,
                 format!("the server's key is not the pinned one, but {}", pin_of(&parsed)),

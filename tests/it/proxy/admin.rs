@@ -8,12 +8,33 @@ use tokio::net::TcpStream;
 use super::rig::{Proxy, Server, greet_and_noop, listener, soon, upstream};
 
 async fn get(address: SocketAddr, path: &str) -> String {
+    get_as(address, path, "*/*").await
+}
+
+async fn get_as(address: SocketAddr, path: &str, accept: &str) -> String {
     let mut http = TcpStream::connect(address).await.unwrap();
-    let request = format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
+    let request = format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nAccept: {accept}\r\nConnection: close\r\n\r\n");
     http.write_all(request.as_bytes()).await.unwrap();
     let mut response = String::new();
     soon(http.read_to_string(&mut response)).await.unwrap();
     response
+}
+
+/// What was sent is what was received, less what was removed, and what was added.
+fn balances(shown: &str) {
+    let sum = |family: &str, labels: &[&str]| -> u64 {
+        let lines =
+            shown.lines().filter(|line| line.starts_with(family) && labels.iter().all(|label| line.contains(label)));
+        lines.map(|line| line.rsplit(' ').next().unwrap().parse::<u64>().unwrap()).sum()
+    };
+    for (from, to) in [("client", "upstream"), ("upstream", "client")] {
+        let (from, to) = (format!("from=\"{from}\""), format!("to=\"{to}\""));
+        let altered = |change| sum("mailwarden_altered_bytes_total{", &[&to, change]);
+        let received = sum("mailwarden_wire_bytes_total{", &[&from]);
+        let sent = sum("mailwarden_sent_bytes_total{", &[&to]);
+        assert_eq!(sent, received + altered("change=\"added\"") - altered("change=\"removed\""), "{from} {to}");
+        assert!(sent > 0);
+    }
 }
 
 #[tokio::test]
@@ -39,10 +60,23 @@ async fn shows_health_and_what_sessions_did() {
         "mailwarden_sessions_active{listener=\"l\",protocol=\"imap\"} 1",
         "mailwarden_wire_bytes_total{from=\"client\",protocol=\"imap\"} 9",
         "mailwarden_upstream_connect_duration_seconds_count{upstream=\"u\"} 1",
+        "mailwarden_upstream_greeting_duration_seconds_count{upstream=\"u\"} 1",
+        "mailwarden_upstream_connections{upstream=\"u\"} 1",
+        "mailwarden_command_duration_seconds_count{command=\"NOOP\",protocol=\"imap\"} 1",
+        "mailwarden_sessions_in_state{protocol=\"imap\",state=\"not_authenticated\"} 1",
+        "mailwarden_runtime_workers 1",
     ] {
         assert!(shown.contains(line), "{line} is not in\n{shown}");
     }
+    balances(&shown);
+    let openmetrics = get_as(admin, "/metrics", "application/openmetrics-text;version=1.0.0").await;
+    assert!(openmetrics.contains("content-type: application/openmetrics-text; version=1.0.0"), "{openmetrics}");
+    assert!(openmetrics.ends_with("# EOF\n"));
     drop(client);
     proxy.seen.ended().await;
+    let top = get(admin, "/api/top?by=clients&of=commands").await;
+    assert!(top.contains(r#""top":[{"name":"127.0.0.1","value":1,"error":0}]"#), "{top}");
+    let shown = get(admin, "/metrics").await;
+    assert!(shown.contains("mailwarden_upstream_connections{upstream=\"u\"} 0"), "{shown}");
     proxy.stop().await;
 }

@@ -1,0 +1,80 @@
+use std::borrow::Cow;
+
+use super::*;
+use crate::session::{CommandId, Extent, MessageRef};
+use crate::wire::Protocol;
+
+fn info(id: u64) -> SessionInfo {
+    SessionInfo {
+        id,
+        listener: Arc::from("imaps"),
+        protocol: Protocol::Imap,
+        client: format!("192.0.2.{}:1", id % 200).parse().unwrap(),
+        upstream: Arc::from("provider"),
+        upstream_address: Arc::from("127.0.0.1:2"),
+        started: jiff::Timestamp::now(),
+        client_tls: None,
+        upstream_tls: None,
+    }
+}
+
+fn session(heavy: &HeavyHitters, id: u64, user: &str, mailbox: &str, octets: u64) {
+    let info = info(id);
+    heavy.opened(&info);
+    let login = |accepted| Observation::Authentication {
+        user: Some(user.to_owned()),
+        mechanism: Cow::Borrowed("LOGIN"),
+        accepted,
+    };
+    let message = MessageRef { mailbox: Some(mailbox.into()), ..MessageRef::default() };
+    let retrieved = Observation::Retrieved { id: Some(CommandId(1)), message, extent: Extent::Whole, octets };
+    let events = [login(true), retrieved].map(|what| Event { at: Duration::ZERO, what });
+    heavy.events(&info, &events);
+    heavy.closed(&info, 0, 0);
+}
+
+#[test]
+fn who_fetched_most_comes_first() {
+    let heavy = HeavyHitters::new();
+    session(&heavy, 1, "joe", "INBOX", 100);
+    session(&heavy, 2, "ann", "INBOX", 300);
+    session(&heavy, 3, "joe", "Board", 250);
+    let shown = |by, of| -> Vec<(String, u64)> {
+        heavy.top(by, of, 2).rows.iter().map(|row| (row.name.to_string(), row.value)).collect()
+    };
+    assert_eq!(shown(By::Users, Measure::Octets), [("joe".to_owned(), 350), ("ann".to_owned(), 300)]);
+    assert_eq!(shown(By::Users, Measure::Messages), [("joe".to_owned(), 2), ("ann".to_owned(), 1)]);
+    assert_eq!(shown(By::Clients, Measure::Octets), [("192.0.2.2".to_owned(), 300), ("192.0.2.3".to_owned(), 250)]);
+    let mailboxes = heavy.top(By::Mailboxes, Measure::Octets, 9).rows;
+    assert_eq!(mailboxes.len(), 3, "an INBOX is one user's: {mailboxes:?}");
+    assert_eq!((&*mailboxes[0].name, mailboxes[0].user.as_deref()), ("INBOX", Some("ann")));
+}
+
+#[test]
+fn ten_thousand_users_take_the_places_there_are() {
+    let heavy = HeavyHitters::new();
+    for id in 0..10_000 {
+        session(&heavy, id, &format!("user{id}"), &format!("{}{id}", "x".repeat(500)), 10);
+        session(&heavy, id, "heavy", "INBOX", 1000);
+    }
+    let users = heavy.top(By::Users, Measure::Octets, usize::MAX).rows;
+    assert_eq!(users.len(), PLACES);
+    assert_eq!((&*users[0].name, users[0].value, users[0].error), ("heavy", 10_000_000, 0));
+    let mailboxes = heavy.top(By::Mailboxes, Measure::Octets, usize::MAX).rows;
+    assert!(mailboxes.iter().all(|row| row.name.chars().count() <= NAME));
+}
+
+#[test]
+fn what_is_older_than_two_hours_is_forgotten() {
+    let heavy = HeavyHitters::new();
+    session(&heavy, 1, "joe", "INBOX", 100);
+    let mut kept = heavy.kept.lock().unwrap();
+    let start = kept.now.since;
+    let after = |seconds| start + jiff::SignedDuration::from_secs(seconds);
+    kept.turn(after(PERIOD_SECONDS - 1));
+    assert_eq!(kept.now.since, start);
+    kept.turn(after(PERIOD_SECONDS));
+    assert_eq!((kept.before.since, kept.now.since), (start, after(PERIOD_SECONDS)));
+    kept.turn(after(9 * PERIOD_SECONDS));
+    assert_eq!(kept.before.since, after(9 * PERIOD_SECONDS));
+}
