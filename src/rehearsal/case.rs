@@ -235,10 +235,9 @@ impl CaseFile {
     pub fn policy_of(&self, path: &Path) -> PathBuf {
         let folder = path.parent().unwrap_or(Path::new(""));
         if let Some(policy) = &self.policy {
-            folder.join(policy)
-        } else {
-            let name = path.file_name().unwrap_or_default().to_string_lossy();
-            folder.join(name.replacen(".test.toml", ".toml", 1))
+            return folder.join(policy);
         }
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        folder.join(name.replacen(".test.toml", ".toml", 1))
     }
 }

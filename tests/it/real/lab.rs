@@ -158,11 +158,17 @@ pub(crate) fn hexadecimal(octets: &[u8]) -> String {
 /// The messages of a Maildir (and its folders): folder, flags and hash of each, counted, for names differ.
 /// Left out of the hash is the line `X-TUID`, a random mark that mbsync puts into what it copies.
 pub(crate) fn maildir(root: &Path) -> BTreeMap<String, usize> {
+    // a server that closes a mailbox moves what is new in it, between our look at the folder and at the file
+    let looks = std::iter::repeat_with(|| look(root));
+    looks.take(20).find_map(Result::ok).unwrap_or_else(|| look(root).unwrap())
+}
+
+fn look(root: &Path) -> std::io::Result<BTreeMap<String, usize>> {
     let mut found = BTreeMap::new();
     let mut folders = vec![root.to_owned()];
     while let Some(folder) = folders.pop() {
-        for entry in fs::read_dir(&folder).unwrap() {
-            let path = entry.unwrap().path();
+        for entry in fs::read_dir(&folder)? {
+            let path = entry?.path();
             let inside = folder.file_name().is_some_and(|name| name == "cur" || name == "new");
             if path.is_dir() {
                 folders.push(path);
@@ -170,12 +176,12 @@ pub(crate) fn maildir(root: &Path) -> BTreeMap<String, usize> {
                 let name = path.file_name().unwrap().to_string_lossy();
                 let flags = name.rsplit_once(":2,").map_or("", |(_, flags)| flags);
                 let place = folder.parent().unwrap().strip_prefix(root).unwrap().display();
-                let key = format!("{place}/{flags} {}", sha256(&without_mark(&fs::read(&path).unwrap())));
+                let key = format!("{place}/{flags} {}", sha256(&without_mark(&fs::read(&path)?)));
                 *found.entry(key).or_default() += 1;
             }
         }
     }
-    found
+    Ok(found)
 }
 
 fn without_mark(message: &[u8]) -> Vec<u8> {
