@@ -78,7 +78,8 @@ pub struct Top {
     of: Measure,
     /// From when on, in RFC 3339.
     since: jiff::Timestamp,
-    top: Vec<Row>,
+    #[serde(rename = "top")]
+    rows: Vec<Row>,
 }
 
 /// Name, and for a mailbox whose it is.
@@ -171,11 +172,7 @@ impl Adding {
                     }
                 }
             }
-            Observation::Authentication { user, accepted, .. } => {
-                if *accepted {
-                    self.user = user.as_deref().map(cut);
-                }
-            }
+            Observation::Authentication { user, accepted: true, .. } => self.user = user.as_deref().map(cut),
             _ => {}
         }
     }
@@ -215,6 +212,7 @@ fn cut(name: &str) -> Arc<str> {
 
 impl HeavyHitters {
     /// Nobody has done anything.
+    #[must_use]
     pub fn new() -> Self {
         let now = jiff::Timestamp::now();
         let kept = Kept { now: Period::new(now), before: Period::new(now) };
@@ -234,7 +232,13 @@ impl HeavyHitters {
             let (name, user) = place.key;
             Row { name, user, value: place.value, error: place.error }
         };
-        Top { by, of, since, top: places.into_iter().map(row).collect() }
+        Top { by, of, since, rows: places.into_iter().map(row).collect() }
+    }
+}
+
+impl Default for HeavyHitters {
+    fn default() -> Self {
+        Self::new()
     }
 }
 

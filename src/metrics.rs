@@ -113,7 +113,7 @@ impl Metrics {
         TextEncoder::new().encode_to_string(&self.families.registry.gather())
     }
 
-    /// The OpenMetrics text format, version 1.0.
+    /// The `OpenMetrics` text format, version 1.0.
     #[must_use]
     pub fn render_openmetrics(&self) -> String {
         self.refresh();
