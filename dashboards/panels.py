@@ -87,7 +87,18 @@ OVERVIEW = [
 ]
 
 
-def retrieval(protocol, name):
+POP3_CHANGES = (
+    "Messages marked for deletion; they are gone with QUIT. This protocol has no uploads.",
+    (rate("commands_total", "command", ',protocol="pop3",command="DELE",result="ok"'), "deleted"),
+)
+IMAP_CHANGES = (
+    "Messages that a server told to be gone, and messages uploaded.",
+    (rate("messages_expunged_total", "protocol", ',protocol="imap"'), "expunged"),
+    (rate("messages_stored_total", "protocol", ',protocol="imap"'), "uploaded"),
+)
+
+
+def retrieval(protocol, name, changes):
     """The half of the retrieval dashboard that is about one protocol; both halves are alike."""
     only = f',protocol="{protocol}"'
     return [
@@ -99,9 +110,7 @@ def retrieval(protocol, name):
         panel(f"{name}: octets in one retrieval", "Mean size of what one retrieval brings.", "bytes",
               (f'{rate("retrieved_bytes_total", "extent", only)} / '
                f'({rate("messages_retrieved_total", "extent", only)} > 0)', "{{extent}}"), width=12),
-        panel(f"{name}: deletes and uploads", "Messages that a server told to be gone, and messages uploaded.", "ops",
-              (rate("messages_expunged_total", "protocol", only), "expunged"),
-              (rate("messages_stored_total", "protocol", only), "uploaded"), width=12),
+        panel(f"{name}: deletes and uploads", changes[0], "ops", *changes[1:], width=12),
         panel(f"{name}: what commands are for", "In the words that both protocols share.", "ops",
               (rate("operations_total", "operation", only), "{{operation}}"), width=12, stack=True),
     ]
@@ -113,7 +122,8 @@ def side_by_side(left, right):
 
 
 RETRIEVAL = [
-    ("POP3 and IMAP", side_by_side(retrieval("pop3", "POP3"), retrieval("imap", "IMAP"))),
+    ("POP3 and IMAP", side_by_side(retrieval("pop3", "POP3", POP3_CHANGES),
+                                     retrieval("imap", "IMAP", IMAP_CHANGES))),
     ("Both together", [
         panel("Octets received", "Plaintext from clients and from servers.", "Bps",
               (rate("wire_bytes_total", "protocol, from", P), "{{protocol}} from {{from}}")),
@@ -167,11 +177,16 @@ UPSTREAMS = [
 
 POLICY = [
     ("Decisions", [
-        panel("Decisions by action", "What rules decided; a mode other than enforced changes nothing.", "ops",
-              (rate("policy_decisions_total", "action, mode"), "{{action}} {{mode}}"), stack=True, width=12),
+        panel("Decisions by rule", "What rules decided; a mode other than enforced changes nothing.", "ops",
+              (rate("policy_decisions_total", "rule, action, mode"), "{{rule}}: {{action}} {{mode}}"), stack=True,
+              width=12),
         panel("Commands denied", "Share of commands that the policy refused, by command.", "percentunit",
               (f'{rate("commands_total", "protocol, command", P + ",result=" + chr(34) + "denied" + chr(34))} / '
                f'({rate("commands_total", "protocol, command", P)} > 0)', "{{protocol}} {{command}}"), width=12),
+    ]),
+    ("Hooks", [
+        panel("Questions to hooks", "By what came of them; failed: the hook did not answer, or not in time.", "ops",
+              (rate("hook_answers_total", "result"), "{{result}}"), width=24),
     ]),
     ("Protocol", [
         panel("Violations", "Breaches of the protocol by who and how; docs/recording.md explains the kinds.", "ops",
@@ -185,7 +200,8 @@ POLICY = [
 
 PROCESS = [
     ("Load", [
-        panel("CPU", "Seconds of processor time a second, by instance; 1 is a whole core.", "short",
+        panel("CPU", "Seconds of processor time a second, by instance; 1 is a whole core. It is counted in "
+              "whole seconds, so short windows are coarse.", "short",
               ("sum by (instance) (rate(process_cpu_seconds_total{M}[R]))", "{{instance}}")),
         panel("CPU for each GB", "Seconds of processor time for 10⁹ octets received. Handshakes are in it: with many "
               "short sessions it rises.", "s",
@@ -207,6 +223,16 @@ PROCESS = [
               ("1000 * max by (instance) (process_start_time_seconds{M})", "{{instance}}"), kind="stat", width=12),
         panel("Version", "What runs where.", "short",
               ("count by (version) (mailwarden_build_info{M})", "{{version}}"), kind="stat", width=12),
+    ]),
+    ("Configuration", [
+        panel("Last reload in force", "1: the configuration that was last looked at is in force; 0: it was refused, and "
+              "the one before goes on.", "short",
+              ("min by (instance) (mailwarden_config_last_reload_successful{M})", "{{instance}}"), kind="stat"),
+        panel("Configuration read", "When the configuration in force was read.", "dateTimeAsIso",
+              ("1000 * max by (instance) (mailwarden_config_last_reload_success_timestamp_seconds{M})",
+               "{{instance}}"), kind="stat"),
+        panel("Reloads", "In the time that is shown, by result.", "short",
+              ("sum by (result) (increase(mailwarden_reloads_total{M}[$__range]))", "{{result}}"), kind="stat"),
     ]),
 ]
 

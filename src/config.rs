@@ -15,6 +15,7 @@ mod files;
 mod group;
 mod near;
 mod parts;
+mod presets;
 mod problem;
 mod rewrite;
 mod rules;
@@ -103,6 +104,9 @@ pub struct PolicySettings {
     /// Files with more rules, groups and hooks: paths, the last part of which may be a pattern.
     #[serde(default)]
     pub include: Paths,
+    /// Rules that ship with the program, by name; looked at behind all others.
+    #[serde(default)]
+    pub presets: Paths,
     /// Where sessions are recorded that a rule wants kept (`record = true`).
     #[serde(default)]
     pub recordings: Option<KeepSettings>,
@@ -113,7 +117,7 @@ pub struct PolicySettings {
 
 impl Default for PolicySettings {
     fn default() -> Self {
-        Self { default: allow(), include: Paths::default(), recordings: None, watch: false }
+        Self { default: allow(), include: Paths::default(), presets: Paths::default(), recordings: None, watch: false }
     }
 }
 
@@ -121,7 +125,7 @@ fn allow() -> Fallback {
     Fallback::Allow
 }
 
-/// One path or several.
+/// One path or name, or several.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(untagged)]
 pub enum Paths {
@@ -145,6 +149,18 @@ pub(crate) fn files_of(path: &Path) -> Vec<PathBuf> {
     }
     files
 }
+
+/// What a file is read for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Purpose {
+    /// To run the proxy.
+    Run,
+    /// To try its rules out.
+    Rules,
+}
+
+/// What rules name and another file may have.
+const ELSEWHERE: &[Code] = &[Code::NoListener, Code::UnknownListener, Code::UnknownHook];
 
 /// A configuration that can be used, and what is odd about it.
 #[derive(Debug, Clone)]
@@ -175,30 +191,45 @@ impl Loaded {
     pub fn read(path: &Path) -> Result<Self, ConfigErrors> {
         let source = text_of(path)?;
         let folder = path.parent().unwrap_or(Path::new(""));
-        let mut loaded = Self::build(source, Some(folder))?;
+        let mut loaded = Self::build(source, Some(folder), Purpose::Run)?;
         folder.clone_into(&mut loaded.folder);
         Ok(loaded)
+    }
+
+    /// Like [`read`](Self::read), for who wants the rules only: the file may be one that others include, and have none
+    /// of the listeners and hooks that its rules name.
+    pub fn read_rules(path: &Path) -> Result<Self, ConfigErrors> {
+        Self::build(text_of(path)?, Some(path.parent().unwrap_or(Path::new(""))), Purpose::Rules)
+    }
+
+    /// Like [`read_rules`](Self::read_rules), of a text; files that it names are not read.
+    pub fn parse_rules(name: &str, text: &str) -> Result<Self, ConfigErrors> {
+        Self::build(Source { name: name.into(), text: text.into() }, None, Purpose::Rules)
     }
 
     /// Like [`Config::parse`], with the warnings. Files that it includes, and those of groups, are not read.
     pub fn parse(name: &str, text: &str) -> Result<Self, ConfigErrors> {
         // some editors put a byte order mark in front; TOML has no use for it
         let text = text.strip_prefix('\u{FEFF}').unwrap_or(text);
-        Self::build(Source { name: name.into(), text: text.into() }, None)
+        Self::build(Source { name: name.into(), text: text.into() }, None, Purpose::Run)
     }
 
     /// Puts the configuration together; `folder` is where its paths start, if the disk is to be looked at.
-    fn build(source: Source, folder: Option<&Path>) -> Result<Self, ConfigErrors> {
+    fn build(source: Source, folder: Option<&Path>, purpose: Purpose) -> Result<Self, ConfigErrors> {
         let main = tree(&source)?;
         let mut problems = document::check(main.get_ref());
         problems.extend(across::check(main.get_ref()));
         let included = folder.map(|folder| parts::included(main.get_ref(), folder, &mut problems));
-        let included = included.unwrap_or_default();
+        let mut included = included.unwrap_or_default();
+        included.extend(presets::named(main.get_ref()));
         let trees = parts::trees(&included, &mut problems);
         let root = main.get_ref();
         let parts = included.iter().zip(trees.iter().map(toml::Spanned::get_ref));
         let files: Vec<rules::File<'_, '_>> = std::iter::once((&source, root)).chain(parts).collect();
         rules::check(&files, &mut problems);
+        if purpose == Purpose::Rules && document::tables(root, "listener").is_empty() {
+            problems.retain(|problem| !ELSEWHERE.contains(&problem.code));
+        }
         let mut config = None;
         if !problems.iter().any(Problem::is_error) {
             let parts = files.get(1..).unwrap_or_default();
@@ -368,6 +399,10 @@ fn syntax(text: &str, error: &toml::de::Error) -> Problem {
             ("there is no value", "", "write a value behind `=`".to_owned())
         }
         "string values must be quoted" => ("a text stands in quotes", "", format!("put it in quotes: `\"{found}\"`")),
+        "missing escaped value" => {
+            let help = details::escape_help(text, &span).unwrap_or_else(|| "write `\\\\` for a backslash".to_owned());
+            ("a backslash has a meaning of its own in double quotes", label, help)
+        }
         "invalid basic string" => (message, label, "end the text with a double quote: `\"`".to_owned()),
         "invalid literal string" => (message, label, "end the text with a single quote: `'`".to_owned()),
         _ => (message, label, "a line is `key = value`, `[section]` or `# comment`; see https://toml.io".to_owned()),

@@ -172,7 +172,9 @@ impl Adding {
                     }
                 }
             }
-            Observation::Authentication { user, accepted: true, .. } => self.user = user.as_deref().map(cut),
+            Observation::Authentication { user, accepted, .. } if *accepted => {
+                self.user = user.as_deref().map(cut);
+            }
             _ => {}
         }
     }
@@ -210,6 +212,12 @@ fn cut(name: &str) -> Arc<str> {
     }
 }
 
+impl Default for HeavyHitters {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl HeavyHitters {
     /// Nobody has done anything.
     #[must_use]
@@ -233,12 +241,6 @@ impl HeavyHitters {
             Row { name, user, value: place.value, error: place.error }
         };
         Top { by, of, since, rows: places.into_iter().map(row).collect() }
-    }
-}
-
-impl Default for HeavyHitters {
-    fn default() -> Self {
-        Self::new()
     }
 }
 

@@ -106,9 +106,24 @@ fn sections(out: &mut String, path: &std::path::Path, config: &Config, paint: Pa
     let usual = config.limits == Limits::default();
     line("limits", if usual { "as they come" } else { "some changed" }.to_owned())?;
     if !config.rules.is_empty() {
-        line("rules", format!("{}, the first that matches decides", plural(config.rules.len(), "rule")))?;
+        line("rules", rules_line(config))?;
     }
     Ok(())
+}
+
+fn rules_line(config: &Config) -> String {
+    let mut line = plural(config.rules.len(), "rule");
+    let observing = config.rules.iter().filter(|rule| rule.only_observes()).count();
+    if observing > 0 {
+        line = format!("{line} ({observing} only observing)");
+    }
+    for (count, thing) in [(config.groups.len(), "group"), (config.hooks.len(), "hook")] {
+        if count > 0 {
+            line = format!("{line}, {}", plural(count, thing));
+        }
+    }
+    let default = config.policy.default.as_label();
+    format!("{line}; the first rule that matches decides, otherwise {default}")
 }
 
 fn listener_line(listener: &ListenerSettings) -> String {

@@ -105,6 +105,12 @@ codes! {
     AllowedAndHidden = "MW-1310" Error,
     /// A name that no proxy can pass on is allowed.
     NeverAllowed = "MW-1311" Error,
+    /// A group that does not exist.
+    UnknownGroup = "MW-1312" Error,
+    /// A hook that does not exist.
+    UnknownHook = "MW-1313" Error,
+    /// A listener that does not exist.
+    UnknownListener = "MW-1314" Error,
     /// Not a pattern.
     Pattern = "MW-1401" Error,
     /// Not a command.
@@ -127,12 +133,6 @@ codes! {
     SearchKey = "MW-1410" Error,
     /// The parts of a rule do not go together.
     Misfit = "MW-1411" Error,
-    /// A group that does not exist.
-    UnknownGroup = "MW-1412" Error,
-    /// A hook that does not exist.
-    UnknownHook = "MW-1413" Error,
-    /// A listener that does not exist.
-    UnknownListener = "MW-1414" Error,
     /// The metrics are open to other machines.
     OpenAdmin = "MW-1501" Warning,
     /// Clients may log in without encryption.

@@ -138,6 +138,8 @@ fn paths_of(written: &str, folder: &Path) -> Result<Vec<PathBuf>, String> {
     };
     let mut paths: Vec<PathBuf> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
     paths.retain(|path| path.file_name().is_some_and(|name| glob.is_match(Path::new(name))) && path.is_file());
+    // test cases of rules stand beside them
+    paths.retain(|path| !path.to_string_lossy().ends_with(".test.toml"));
     paths.sort();
     Ok(paths)
 }

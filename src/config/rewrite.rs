@@ -84,8 +84,7 @@ fn rewritten(table: &DeTable<'_>, rewrite: &DeTable<'_>, condition: Option<Node<
                 .help("add a condition, for example `answer = \"greeting\"`"),
         );
     }
-    if answers.is_none()
-        && part.is_none()
+    if rewrite.is_empty()
         && let Some(node) = value(table, "rewrite")
     {
         problems.push(

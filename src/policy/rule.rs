@@ -121,6 +121,12 @@ impl Rule {
         &self.name
     }
 
+    /// Whether it changes nothing and only tells what it would have done.
+    #[must_use]
+    pub fn only_observes(&self) -> bool {
+        self.mode == Mode::Observe
+    }
+
     /// The name of the hook it asks.
     #[must_use]
     pub fn hook(&self) -> Option<&str> {

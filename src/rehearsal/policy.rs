@@ -5,8 +5,8 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::play::Played;
-use super::suite::SuiteError;
-use crate::policy::{ActionKind, Explanation, Facts, Fallback, Group, Policy, PolicyHandle, Rule, Verdict, Watch};
+use crate::config::{ConfigErrors, Loaded};
+use crate::policy::{ActionKind, Explanation, Facts, Policy, PolicyHandle, Verdict, Watch};
 
 /// A policy as a file says it.
 #[derive(Debug)]
@@ -38,47 +38,15 @@ impl Watch for Watcher {
     }
 }
 
-/// The sections of a file that are about rules; what else a configuration has is not looked at.
-#[derive(serde::Deserialize)]
-struct File {
-    #[serde(default)]
-    rule: Vec<Rule>,
-    #[serde(default)]
-    group: Vec<GroupTable>,
-    #[serde(default)]
-    policy: Section,
-}
-
-#[derive(serde::Deserialize)]
-struct GroupTable {
-    name: String,
-    #[serde(default)]
-    members: Vec<String>,
-}
-
-#[derive(Default, serde::Deserialize)]
-struct Section {
-    default: Option<Fallback>,
-}
-
 impl Rehearsed {
     /// Reads a policy's file: a whole configuration, or one that is included in such.
-    pub fn read(path: &Path) -> Result<Self, SuiteError> {
-        let text = std::fs::read_to_string(path).map_err(|error| SuiteError::Read(path.to_owned(), error))?;
-        Self::parse(&path.display().to_string(), &text)
+    pub fn read(path: &Path) -> Result<Self, ConfigErrors> {
+        Loaded::read_rules(path).map(|loaded| Self::new(loaded.config.make_policy()))
     }
 
-    /// Reads a policy from a text that is called `name` in errors.
-    pub fn parse(name: &str, text: &str) -> Result<Self, SuiteError> {
-        let broken = |why: String| SuiteError::Broken { text: format!("{name}: {why}") };
-        let file: File = toml::from_str(text).map_err(|error| broken(error.to_string()))?;
-        let group = |table: &GroupTable| {
-            Group::new(&table.name, table.members.iter().map(String::as_str))
-                .map(Arc::new)
-                .map_err(|(member, why)| broken(format!("`{member}` is no member of a group: {why}")))
-        };
-        let groups = file.group.iter().map(group).collect::<Result<Vec<_>, _>>()?;
-        Ok(Self::new(Policy::build(file.rule, &groups, file.policy.default.unwrap_or(Fallback::Allow))))
+    /// Reads a policy from a text that is called `name` in errors; files that it names are not read.
+    pub fn parse(name: &str, text: &str) -> Result<Self, ConfigErrors> {
+        Loaded::parse_rules(name, text).map(|loaded| Self::new(loaded.config.make_policy()))
     }
 
     /// A policy, to be watched.

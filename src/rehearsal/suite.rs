@@ -8,6 +8,7 @@ use super::case::{Case, CaseFile, Expect, Given, OneOrMany};
 use super::play::{Played, Scene};
 use super::policy::Rehearsed;
 use super::transcript;
+use crate::config::ConfigErrors;
 
 /// Something that is not as expected.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -55,6 +56,9 @@ pub enum SuiteError {
     /// A file cannot be read.
     #[error("cannot read {}", .0.display())]
     Read(PathBuf, #[source] std::io::Error),
+    /// The policy cannot be used, or not be read.
+    #[error("the policy cannot be used")]
+    Policy(ConfigErrors),
     /// A file is not written as it should be; the text shows where.
     #[error("{text}")]
     Broken {
@@ -127,7 +131,7 @@ pub fn run(files: &[PathBuf], filter: Option<&str>) -> Result<Report, SuiteError
         let broken = |text: String| SuiteError::Broken { text: format!("{}: {text}", path.display()) };
         let file = CaseFile::parse(&text).map_err(broken)?;
         let policy_path = file.policy_of(path);
-        let policy = Rehearsed::read(&policy_path)?;
+        let policy = Rehearsed::read(&policy_path).map_err(SuiteError::Policy)?;
         let wanted = |case: &&Case| filter.is_none_or(|filter| case.name.contains(filter));
         let mut cases = Vec::new();
         for case in file.cases.iter().filter(wanted) {

@@ -338,7 +338,7 @@ fn keys_of(toml: &str) -> Vec<String> {
         if line.starts_with('[') {
             section = line.trim_matches(['[', ']']);
         } else if let Some((key, _)) = line.trim_start_matches("# ").split_once(" = ")
-            && key.chars().all(|c| c.is_ascii_lowercase() || c == '_')
+            && key.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')
         {
             keys.push(format!("{section}.{key}"));
         }

@@ -8,6 +8,7 @@ mod differential;
 mod imap_session;
 mod journeys;
 mod papers;
+mod policy;
 mod properties;
 mod proxy;
 mod real;

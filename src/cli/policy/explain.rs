@@ -10,7 +10,7 @@ use crate::cli::terminal::{complain, say};
 use crate::cli::{EXIT_NO, Globals};
 use crate::config::Paint;
 use crate::policy::{Explanation, Looked, Mode};
-use crate::rehearsal::{Given, Rehearsed, Scene, SuiteError, converse};
+use crate::rehearsal::{Given, Rehearsed, Scene, converse};
 use crate::wire::Protocol;
 
 const AFTER_HELP: &str = "\
@@ -58,8 +58,7 @@ impl Args {
         };
         let policy = match Rehearsed::read(&self.config) {
             Ok(policy) => policy,
-            Err(SuiteError::Broken { text }) => return no(&text),
-            Err(error @ SuiteError::Read(..)) => return Err(error.into()),
+            Err(errors) => return Ok(super::refused(&errors, globals)),
         };
         let given = match self.facts() {
             Ok(given) => given,
@@ -120,7 +119,7 @@ fn show(out: &mut String, explanation: &Explanation, paint: Paint) -> std::fmt::
     let action = explanation.action.as_label();
     match &explanation.rule {
         Some(rule) => writeln!(out, "  → {action}, by rule `{rule}`\n"),
-        None => writeln!(out, "  → {action}: no rule matches, the default decides\n"),
+        None => writeln!(out, "  → {action}: no rule that acts matches, so the default decides\n"),
     }
 }
 

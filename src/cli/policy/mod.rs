@@ -9,7 +9,9 @@ use std::process::ExitCode;
 
 use clap::Subcommand;
 
-use super::Globals;
+use super::terminal::complain;
+use super::{EXIT_COULD_NOT, EXIT_NO, Globals};
+use crate::config::ConfigErrors;
 
 const AFTER_HELP: &str = "\
 Examples:
@@ -38,7 +40,13 @@ impl Args {
         match self.command {
             Command::Test(args) => args.run(globals),
             Command::Explain(args) => args.run(globals),
-            Command::Replay(args) => args.run(),
+            Command::Replay(args) => args.run(globals),
         }
     }
+}
+
+/// Says why a policy cannot be used.
+fn refused(errors: &ConfigErrors, globals: &Globals) -> ExitCode {
+    complain(&errors.render(globals.paint_of_errors()));
+    ExitCode::from(if errors.is_unreadable() { EXIT_COULD_NOT } else { EXIT_NO })
 }

@@ -8,11 +8,11 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 
-use crate::cli::EXIT_NO;
 use crate::cli::terminal::{complain, say};
+use crate::cli::{EXIT_NO, Globals};
 use crate::policy::ActionKind;
 use crate::recording::{ReadError, Recording};
-use crate::rehearsal::{Rehearsed, Replayed, SuiteError, Verdict, replay};
+use crate::rehearsal::{Rehearsed, Replayed, Verdict, replay};
 
 const AFTER_HELP: &str = "\
 Nothing is connected to. Exit code 0: nothing would be decided otherwise; 1:
@@ -35,14 +35,10 @@ pub(super) struct Args {
 }
 
 impl Args {
-    pub(super) fn run(self) -> anyhow::Result<ExitCode> {
+    pub(super) fn run(self, globals: &Globals) -> anyhow::Result<ExitCode> {
         let policy = match Rehearsed::read(&self.with) {
             Ok(policy) => policy,
-            Err(SuiteError::Broken { text }) => {
-                complain(&format!("{}\n", text.trim_end()));
-                return Ok(ExitCode::from(EXIT_NO));
-            }
-            Err(error @ SuiteError::Read(..)) => return Err(error.into()),
+            Err(errors) => return Ok(super::refused(&errors, globals)),
         };
         let mut is_changed = false;
         for path in &self.recordings {

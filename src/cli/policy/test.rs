@@ -37,7 +37,7 @@ pub(super) struct Args {
     /// Fail if less than this percentage of the rules matched
     #[arg(long, value_name = "PERCENT", value_parser = clap::value_parser!(u8).range(..=100))]
     threshold: Option<u8>,
-    /// Write the result as JUnit XML too
+    /// Write the result as `JUnit` XML too
     #[arg(long, value_name = "FILE")]
     junit: Option<PathBuf>,
 }
@@ -47,6 +47,7 @@ impl Args {
         match self.report() {
             Ok(report) => self.show(&report, globals),
             Err(error @ SuiteError::Read(..)) => Err(error.into()),
+            Err(SuiteError::Policy(errors)) => Ok(super::refused(&errors, globals)),
             Err(SuiteError::Broken { text }) => {
                 complain(&format!("{}\n", text.trim_end()));
                 Ok(ExitCode::from(EXIT_NO))

@@ -15,6 +15,7 @@ pub(in crate::config) const POLICY: Section = Section {
     keys: &[
         optional("default", Kind::Word(&["allow", "deny"])),
         optional("include", Kind::Paths),
+        optional("presets", Kind::Words(super::super::presets::NAMES)),
         optional("recordings", Kind::Table(&RECORDINGS)),
         optional("watch", Kind::Switch),
     ],

@@ -92,7 +92,21 @@ const CLASSES: &[Class] = &[
 ];
 
 const KNOWN_FLAGS: &[&str] = &["\\SEEN", "\\ANSWERED", "\\FLAGGED", "\\DELETED", "\\DRAFT", "\\RECENT"];
-const EXTENSIONS: &[&str] = &["REPLACE", "URLFETCH", "GENURLAUTH", "UNAUTHENTICATE"];
+const EXTENSIONS: &[&str] = &[
+    "DELETEACL",
+    "ESEARCH",
+    "GENURLAUTH",
+    "GETACL",
+    "LISTRIGHTS",
+    "MYRIGHTS",
+    "NOTIFY",
+    "REPLACE",
+    "RESETKEY",
+    "SETACL",
+    "UNAUTHENTICATE",
+    "URLFETCH",
+    "XLIST",
+];
 const SEARCHES: &[&str] = &["SEARCH", "SORT", "THREAD"];
 const KNOWN_KEYS: &[&str] = &[
     "ALL",
@@ -147,7 +161,9 @@ impl<'a> Command<'a> {
 }
 
 fn is_of_extension(it: &Command<'_>) -> bool {
-    EXTENSIONS.contains(&it.name.as_str()) || (it.name == "APPEND" && it.text().contains(" CATENATE ("))
+    EXTENSIONS.contains(&it.name.as_str())
+        || (it.name == "APPEND" && it.text().contains(" CATENATE ("))
+        || (it.name == "LIST" && it.text().contains(" RETURN ("))
 }
 
 fn has_leading_zero(it: &Command<'_>) -> bool {

@@ -72,10 +72,11 @@ fn a_mail_program_at_work_raises_no_alert() {
     let dovecot = Dovecot::start(directory.path(), &authority, &[]);
     let (proxy, prometheus) = watched(directory.path(), &authority, dovecot.ports(Tls::Implicit), Tls::Implicit);
     let mut talk = Talk::greeted(proxy.ports.imap);
-    for line in [&format!("a LOGIN {USER} {PASSWORD}\r\n"), "a SELECT INBOX\r\n", "a LOGOUT\r\n"] {
+    for line in [&format!("a LOGIN {USER} {PASSWORD}\r\n"), "a SELECT INBOX\r\n", "a UNSELECT\r\n"] {
         talk.send(line.as_bytes());
         assert!(talk.answer().starts_with("a OK"), "{line}\n{}", proxy.log());
     }
+    drop(talk);
     prometheus.wait_for("sum(increase(mailwarden_sessions_closed_total[1m])) > 0");
     assert!(prometheus.firing().is_empty(), "{:?}", prometheus.firing());
 }
