@@ -213,7 +213,7 @@ families! {
         "Bytes that went out otherwise than they came in: bytes sent are bytes received, less those removed, and those \
          added.", [PROTOCOL, TO, ALTERATION, CHANGE];
     decisions: Counter IntCounterVec, "policy_decisions_total",
-        "What rules decided, or would have. A series begins with the rule's first decision.", [RULE, ACTION, MODE];
+        "What rules decided, or would have. A rule's series begins with its first decision.", [RULE, ACTION, MODE];
     alerts: Counter IntCounterVec, "policy_alerts_total", "Decisions of rules with alert = true.", [PROTOCOL];
     hook_answers: Counter IntCounterVec, "hook_answers_total", "Questions to hooks, by what came of them.", [HOOKED];
     hook_duration: Histogram Timings, "hook_duration_seconds", "How long hooks take to answer, or to fail.",

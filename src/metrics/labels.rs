@@ -101,11 +101,11 @@ pub(super) const UPSTREAM: Dimension = Dimension {
     configured: Some("the upstreams' names"),
     rows: |names| names.upstreams.iter().map(|name| vec![name.clone()]).collect(),
 };
-/// Rules come and go with reloads, so their series are not made beforehand.
+/// Rules come and go with reloads, so only the series of the rest are made beforehand.
 pub(super) const RULE: Dimension = Dimension {
     labels: &["rule"],
     configured: Some("the names of the first 4,096 rules that decided anything; `other` for the rest"),
-    rows: |_| Vec::new(),
+    rows: |_| column(&["other"]),
 };
 pub(super) const CERTIFICATE: Dimension = Dimension {
     labels: &["usage", "name"],
