@@ -114,7 +114,7 @@ fn every_action() -> PolicyHandle {
         "name = 'arguments'\naction = 'rewrite'\ncommand = ['SEARCH', 'TOP']\nrewrite = { arguments = '{arguments} UNDELETED' }",
         "name = 'answer'\naction = 'answer'\ncommand = ['EXPUNGE', 'CLOSE', 'CHECK', 'NOOP']\nanswer = { lines = ['OK x'] }",
         "name = 'slow'\naction = 'throttle'\ncommand = ['STATUS', 'IDLE', 'LIST', 'STAT']\nthrottle = { delay = '1s' }",
-        "name = 'pace'\naction = 'throttle'\ncommand = ['APPEND', 'COPY', 'LSUB', 'UIDL']\nthrottle = { octets_per_second = 5, messages_per_minute = 1 }",
+        "name = 'pace'\naction = 'throttle'\ncommand = ['APPEND', 'COPY', 'LSUB', 'UIDL']\nthrottle = { messages_per_minute = 1 }",
         "name = 'ask'\naction = 'ask'\ncommand = ['CREATE', 'AUTHENTICATE', 'UID STORE', 'REPLACE', 'RSET']\nhook = 'desk'",
         "name = 'end'\naction = 'disconnect'\ncommand = ['DELETE', 'LAST']",
         "name = 'greeting'\naction = 'rewrite'\nanswer = 'greeting'\nrewrite = { text = 'mail' }",
