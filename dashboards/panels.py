@@ -1,6 +1,6 @@
 """What the dashboards show: rows of panels, each with its question as description.
 
-In queries `M` stands for the selection by job and instance, and `R` for the window of rates.
+In queries `{M` begins the selection by job and instance, and `[R]` is the window of rates.
 """
 
 CONNECTIONLESS = "name_unknown|refused|connect_timeout|unreachable"

@@ -13,7 +13,8 @@ use super::scraper::{Prometheus, dashboards};
 use super::traffic::Site;
 
 /// Panels whose every value may be nought although the day had all sorts of incidents. Of processor time the collector
-/// counts whole seconds, and the day does not take one; each of its clients with TLS is a new program that has nothing to resume.
+/// counts whole seconds, and the day does not take one; each of its clients with TLS is a new program that has nothing
+/// to resume.
 const QUIET: &[&str] = &[
     "Sessions ended by a panic",
     "Connections turned away",
