@@ -1,6 +1,6 @@
 //! The admin endpoint: its own listener, loopback by default.
 //!
-//! - `GET /metrics`: all metrics, in the text format of Prometheus or in OpenMetrics, as the scraper prefers
+//! - `GET /metrics`: all metrics, in the text format of Prometheus or in `OpenMetrics`, as the scraper prefers
 //! - `GET /api/top`: who does most, as JSON; the answer names people
 //! - `GET /livez`: 200 while the process serves
 //! - `GET /readyz`: 200 when every listener is bound; 503 with reasons before, and while draining
@@ -164,7 +164,7 @@ fn runtime() -> Runtime {
     Runtime { workers, tasks: of.num_alive_tasks(), queued: of.global_queue_depth(), busy }
 }
 
-/// Whether the scraper likes OpenMetrics better than the text format of Prometheus (RFC 9110 §12.5.1).
+/// Whether the scraper likes `OpenMetrics` better than the text format of Prometheus (RFC 9110 §12.5.1).
 fn prefers_openmetrics(accept: &str) -> bool {
     let weight = |wanted: &str| {
         let ranges = accept.split(',').filter_map(|range| {

@@ -1,7 +1,7 @@
 //! Who does most: users, clients and mailboxes by messages, octets, commands and failures, for `GET /api/top`.
 //!
 //! They are never labels of metrics: peers choose their names and their number. Memory is bounded: two
-//! [`Sketch`]es of 512 places for each of twelve questions, with names cut to 128 characters.
+//! Sketches of 512 places for each of twelve questions, with names cut to 128 characters.
 //!
 //! A session adds up for itself and hands on about once a second; while somebody asks it adds up a little
 //! longer, and waits for nobody before its end.
@@ -78,7 +78,8 @@ pub struct Top {
     of: Measure,
     /// From when on, in RFC 3339.
     since: jiff::Timestamp,
-    top: Vec<Row>,
+    #[serde(rename = "top")]
+    rows: Vec<Row>,
 }
 
 /// Name, and for a mailbox whose it is.
@@ -171,10 +172,8 @@ impl Adding {
                     }
                 }
             }
-            Observation::Authentication { user, accepted, .. } => {
-                if *accepted {
-                    self.user = user.as_deref().map(cut);
-                }
+            Observation::Authentication { user, accepted, .. } if *accepted => {
+                self.user = user.as_deref().map(cut);
             }
             _ => {}
         }
@@ -213,8 +212,15 @@ fn cut(name: &str) -> Arc<str> {
     }
 }
 
+impl Default for HeavyHitters {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl HeavyHitters {
     /// Nobody has done anything.
+    #[must_use]
     pub fn new() -> Self {
         let now = jiff::Timestamp::now();
         let kept = Kept { now: Period::new(now), before: Period::new(now) };
@@ -234,7 +240,7 @@ impl HeavyHitters {
             let (name, user) = place.key;
             Row { name, user, value: place.value, error: place.error }
         };
-        Top { by, of, since, top: places.into_iter().map(row).collect() }
+        Top { by, of, since, rows: places.into_iter().map(row).collect() }
     }
 }
 

@@ -1,6 +1,6 @@
 //! What sessions report and the shell does, as metrics.
 //!
-//! Every family is declared in [`families`]. Label values are words of closed sets or names of the
+//! Every family is declared in `metrics/families.rs`. Label values are words of closed sets or names of the
 //! configuration; nothing a peer sends becomes one. Every series exists from the start, so that a zero
 //! can be told from an absence, and so that no session waits for a series to be made; but those of rules
 //! begin with their first decision, for rules come and go while the proxy runs (`rules` bounds their number).
@@ -113,7 +113,7 @@ impl Metrics {
         TextEncoder::new().encode_to_string(&self.families.registry.gather())
     }
 
-    /// The OpenMetrics text format, version 1.0.
+    /// The `OpenMetrics` text format, version 1.0.
     #[must_use]
     pub fn render_openmetrics(&self) -> String {
         self.refresh();

@@ -151,13 +151,12 @@ pub(super) fn text(key: &Key, text: &str, node: Node<'_, '_>) -> Option<Problem>
 }
 
 pub(super) fn table(key: &Key, section: &'static Section, node: Node<'_, '_>, problems: &mut Vec<Problem>) {
-    match node.get_ref().as_table() {
-        Some(table) => check_table(section, node.span(), table, &[], problems),
-        None => {
-            let first = section.keys.first().map_or("key", |key| key.name);
-            let help = format!("a table stands in braces: `{{ {first} = … }}`");
-            problems.push(wrong_type(key.name, "a table", &help, node));
-        }
+    if let Some(table) = node.get_ref().as_table() {
+        check_table(section, node.span(), table, &[], problems);
+    } else {
+        let first = section.keys.first().map_or("key", |key| key.name);
+        let help = format!("a table stands in braces: `{{ {first} = … }}`");
+        problems.push(wrong_type(key.name, "a table", &help, node));
     }
 }
 

@@ -15,6 +15,7 @@ use super::problem::Problem;
 const LARGEST: u64 = 16 << 20;
 
 /// The octets of a configuration file.
+#[expect(clippy::result_large_err, reason = "a configuration is read when the program starts, not where time counts")]
 pub(super) fn read(path: &Path) -> Result<Vec<u8>, Problem> {
     let unreadable = |message: String, help: &str| Problem::whole(Code::Unreadable, message).help(help);
     let mut octets = Vec::new();

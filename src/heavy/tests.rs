@@ -40,12 +40,12 @@ fn who_fetched_most_comes_first() {
     session(&heavy, 2, "ann", "INBOX", 300);
     session(&heavy, 3, "joe", "Board", 250);
     let shown = |by, of| -> Vec<(String, u64)> {
-        heavy.top(by, of, 2).top.iter().map(|row| (row.name.to_string(), row.value)).collect()
+        heavy.top(by, of, 2).rows.iter().map(|row| (row.name.to_string(), row.value)).collect()
     };
     assert_eq!(shown(By::Users, Measure::Octets), [("joe".to_owned(), 350), ("ann".to_owned(), 300)]);
     assert_eq!(shown(By::Users, Measure::Messages), [("joe".to_owned(), 2), ("ann".to_owned(), 1)]);
     assert_eq!(shown(By::Clients, Measure::Octets), [("192.0.2.2".to_owned(), 300), ("192.0.2.3".to_owned(), 250)]);
-    let mailboxes = heavy.top(By::Mailboxes, Measure::Octets, 9).top;
+    let mailboxes = heavy.top(By::Mailboxes, Measure::Octets, 9).rows;
     assert_eq!(mailboxes.len(), 3, "an INBOX is one user's: {mailboxes:?}");
     assert_eq!((&*mailboxes[0].name, mailboxes[0].user.as_deref()), ("INBOX", Some("ann")));
 }
@@ -57,10 +57,10 @@ fn ten_thousand_users_take_the_places_there_are() {
         session(&heavy, id, &format!("user{id}"), &format!("{}{id}", "x".repeat(500)), 10);
         session(&heavy, id, "heavy", "INBOX", 1000);
     }
-    let users = heavy.top(By::Users, Measure::Octets, usize::MAX).top;
+    let users = heavy.top(By::Users, Measure::Octets, usize::MAX).rows;
     assert_eq!(users.len(), PLACES);
     assert_eq!((&*users[0].name, users[0].value, users[0].error), ("heavy", 10_000_000, 0));
-    let mailboxes = heavy.top(By::Mailboxes, Measure::Octets, usize::MAX).top;
+    let mailboxes = heavy.top(By::Mailboxes, Measure::Octets, usize::MAX).rows;
     assert!(mailboxes.iter().all(|row| row.name.chars().count() <= NAME));
 }
 

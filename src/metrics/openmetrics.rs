@@ -1,4 +1,4 @@
-//! The OpenMetrics text format, version 1.0.0: families without `_total` and with units, numbers that are
+//! The `OpenMetrics` text format, version 1.0.0: families without `_total` and with units, numbers that are
 //! floats where floats are asked for, and an end that shows that nothing was cut off.
 
 use std::fmt::Write as _;

@@ -121,11 +121,7 @@ pub async fn run_reloading(
         Ok((listener, socket))
     });
     let bound = bound.collect::<Result<Vec<_>, RunError>>()?;
-    let listeners = bound.iter().map(|(listener, socket)| (listener.name.clone(), local(socket, listener.address)));
-    let report = Bound {
-        listeners: listeners.collect(),
-        admin: admin.as_ref().zip(plan.admin).map(|(socket, address)| local(socket, address)),
-    };
+    let report = report(&bound, admin.as_ref().zip(plan.admin));
 
     let readiness = Arc::new(Readiness::starting());
     let (sessions, helpers) = (TaskTracker::new(), TaskTracker::new());
@@ -155,14 +151,24 @@ pub async fn run_reloading(
 
     shutdown.cancelled().await;
     readiness.draining();
-    sessions.close();
-    if tokio::time::timeout(drain + FAREWELL, sessions.wait()).await.is_err() {
-        tracing::warn!(sessions = sessions.len(), "sessions were cut off: they did not end in time");
-    }
+    end(&sessions, drain + FAREWELL).await;
     admin_stop.cancel();
     helpers.close();
     helpers.wait().await;
     Ok(())
+}
+
+fn report(bound: &[(PlannedListener, TcpListener)], admin: Option<(&TcpListener, SocketAddr)>) -> Bound {
+    let listeners = bound.iter().map(|(listener, socket)| (listener.name.clone(), local(socket, listener.address)));
+    Bound { listeners: listeners.collect(), admin: admin.map(|(socket, address)| local(socket, address)) }
+}
+
+/// Waits for the sessions to finish what they are doing, for so long at most.
+async fn end(sessions: &TaskTracker, patience: Duration) {
+    sessions.close();
+    if tokio::time::timeout(patience, sessions.wait()).await.is_err() {
+        tracing::warn!(sessions = sessions.len(), "sessions were cut off: they did not end in time");
+    }
 }
 
 /// Tells the metrics whom to ask for certificates.

@@ -52,7 +52,7 @@ pub struct Case {
     pub expect: Expect,
 }
 
-/// Who does it, and where. What is not said is as [`Given::settled`] has it.
+/// Who does it, and where. What is not said is as it usually is.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Given {
@@ -234,12 +234,11 @@ impl CaseFile {
     #[must_use]
     pub fn policy_of(&self, path: &Path) -> PathBuf {
         let folder = path.parent().unwrap_or(Path::new(""));
-        match &self.policy {
-            Some(policy) => folder.join(policy),
-            None => {
-                let name = path.file_name().unwrap_or_default().to_string_lossy();
-                folder.join(name.replacen(".test.toml", ".toml", 1))
-            }
+        if let Some(policy) = &self.policy {
+            folder.join(policy)
+        } else {
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            folder.join(name.replacen(".test.toml", ".toml", 1))
         }
     }
 }

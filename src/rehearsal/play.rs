@@ -70,13 +70,13 @@ impl Scene {
             sizes: given
                 .sizes
                 .as_ref()
-                .map_or_else(|| vec![1_000; 3], |sizes| sizes.iter().map(|size| size.as_u64()).collect()),
+                .map_or_else(|| vec![1_000; 3], |sizes| sizes.iter().map(bytesize::ByteSize::as_u64).collect()),
             capabilities: given.capabilities.clone().unwrap_or_else(|| usual(protocol)),
         };
         let connection = Connection {
             listener: given.listener.as_deref().unwrap_or(protocol.as_label()).into(),
             client: given.client.unwrap_or(Connection::offline(protocol, Instant::now()).client),
-            accepted_at: given.time.map_or(NOON, |time| time.as_second()),
+            accepted_at: given.time.map_or(NOON, jiff::Timestamp::as_second),
             ..Connection::offline(protocol, Instant::now())
         };
         let allow = given.allow.clone().unwrap_or_default();

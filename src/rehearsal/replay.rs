@@ -70,12 +70,9 @@ pub fn replay<R: BufRead>(recording: Recording<R>, policy: &Rehearsed) -> Result
 
 fn play(session: &Session, policy: &Rehearsed, replayed: &mut Replayed) {
     // what is known of the session's beginning is played, not set
-    let mut scene = match Scene::set(&given(session), policy.handle()) {
-        Ok(scene) => scene,
-        Err(_) => {
-            *replayed.unknown.entry(Unplayable::Beginning).or_default() += session.commands.len();
-            return;
-        }
+    let Ok(mut scene) = Scene::set(&given(session), policy.handle()) else {
+        *replayed.unknown.entry(Unplayable::Beginning).or_default() += session.commands.len();
+        return;
     };
     if !session.is_whole {
         *replayed.unknown.entry(Unplayable::Beginning).or_default() += 1;

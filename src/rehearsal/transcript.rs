@@ -39,7 +39,7 @@ pub fn play(text: &str, given: &Given, policy: PolicyHandle) -> Result<(Played, 
     for step in &steps {
         let played = match &step.sends {
             Some((from, lines)) => {
-                let octets: String = lines.iter().map(|line| format!("{line}\r\n")).collect();
+                let octets = lines.iter().fold(String::new(), |octets, line| octets + line + "\r\n");
                 scene.step(*from, octets.as_bytes())
             }
             None if scene.start_tls() => Played::default(),

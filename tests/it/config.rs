@@ -476,12 +476,15 @@ fn rules_groups_and_hooks_of_included_files_come_behind_the_files_own() {
     assert_eq!(config.hooks.len(), 1);
 }
 
+/// What is wrong, the other files with their names, what is said.
+type Row<'a> = (&'a str, &'a [(&'a str, &'a str)], &'a str);
+
 #[test]
 fn a_mistake_in_another_file_is_told_with_that_files_name() {
     let main = including("include = \"policy.d/*.toml\"");
     let rule = "[[rule]]\nname = \"x\"\naction = \"deny\"\n";
     #[rustfmt::skip]
-    let rows: &[(&str, &[(&str, &str)], &str)] = &[
+    let rows: &[Row<'_>] = &[
         ("a misspelt key", &[("policy.d/a.toml", "[[rule]]\nname = \"x\"\nactoin = \"deny\"\n")],
             "error[MW-1101]: unknown key `actoin` in [[rule]]\n  ╭─ policy.d/a.toml:3:1\n"),
         ("no TOML", &[("policy.d/a.toml", "[[rule]\n")], "error[MW-1003]: "),
@@ -506,8 +509,8 @@ fn a_mistake_in_another_file_is_told_with_that_files_name() {
         let mut all = vec![("mailwarden.toml", main.as_str())];
         all.extend(files.iter().copied());
         let (_, report) = in_folder(&all);
-        let plain: String = report.lines().map(|line| format!("{}\n", line.trim_start())).collect();
-        let expected: String = expected.lines().map(|line| format!("{}\n", line.trim_start())).collect();
+        let plain = report.lines().fold(String::new(), |all, line| all + line.trim_start() + "\n");
+        let expected = expected.lines().fold(String::new(), |all, line| all + line.trim_start() + "\n");
         assert!(plain.starts_with(expected.trim_end()), "{what}\n{report}");
     }
 }

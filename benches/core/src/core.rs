@@ -1,6 +1,12 @@
 //! The pure core of the program, built from its own sources.
 
-#![allow(dead_code, missing_docs, unreachable_pub, reason = "the program's modules, without what uses them")]
+#![allow(
+    dead_code,
+    missing_docs,
+    unreachable_pub,
+    unused_imports,
+    reason = "the program's modules, without what uses them"
+)]
 
 extern crate self as mailwarden;
 

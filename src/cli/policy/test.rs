@@ -37,7 +37,7 @@ pub(super) struct Args {
     /// Fail if less than this percentage of the rules matched
     #[arg(long, value_name = "PERCENT", value_parser = clap::value_parser!(u8).range(..=100))]
     threshold: Option<u8>,
-    /// Write the result as JUnit XML too
+    /// Write the result as `JUnit` XML too
     #[arg(long, value_name = "FILE")]
     junit: Option<PathBuf>,
 }

@@ -1,6 +1,7 @@
 //! Every query of every panel gives data.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::fs;
 use std::process::Command;
 use std::time::Duration;
@@ -76,7 +77,8 @@ fn every_query_of_every_panel_gives_data_under_traffic() {
             if most.is_nan() || (most <= 0.0 && !QUIET.contains(&title.as_str())) {
                 without.push(format!("{file}: {title}: {query}: {values:?}"));
             }
-            table += &format!("{file}\t{title}\t{} series\tmost {most:.6}\n", values.len());
+            // writing to a String cannot fail
+            let _ = writeln!(table, "{file}\t{title}\t{} series\tmost {most:.6}", values.len());
         }
     }
     if let Some(path) = std::env::var_os("MAILWARDEN_PANELS") {
