@@ -1,6 +1,6 @@
 """What the dashboards show: rows of panels, each with its question as description.
 
-In queries `M` stands for the selection by job and instance, and `R` for the window of rates.
+In queries `{M` begins the selection by job and instance, and `[R]` is the window of rates.
 """
 
 CONNECTIONLESS = "name_unknown|refused|connect_timeout|unreachable"
@@ -70,10 +70,13 @@ OVERVIEW = [
               "process has no file descriptors left.", "ops",
               (rate("connections_rejected_total", "listener, reason"), "{{listener}} {{reason}}"), red=1),
         panel("Sessions open", "By listener.", "short",
-              (f"sum by (listener) (mailwarden_sessions_active{{M{P}}})", "{{listener}}"), width=12),
+              (f"sum by (listener) (mailwarden_sessions_active{{M{P}}})", "{{listener}}")),
+        panel("Sessions by state", "Of the protocol: a crowd before log-in is an attack or a server that hangs.", "short",
+              (f"sum by (protocol, state) (mailwarden_sessions_in_state{{M{P}}})", "{{protocol}} {{state}}"),
+              stack=True),
         panel("Length of sessions", "Median and 95th percentile of sessions that ended.", "s",
               *[(quantile(share, "session_duration_seconds", "protocol", P), "{{protocol}} " + name)
-                for share, name in [(0.5, "p50"), (0.95, "p95")]], width=12),
+                for share, name in [(0.5, "p50"), (0.95, "p95")]]),
     ]),
     ("Log-ins", [
         panel("Log-ins accepted", "By mechanism.", "ops",
@@ -134,6 +137,17 @@ RETRIEVAL = [
                "{{side}} {{flow}}")),
         panel("Octets uploaded", "Content of messages that clients stored.", "Bps",
               (rate("stored_bytes_total", "protocol", P), "{{protocol}}")),
+        panel("Size of messages retrieved whole", "Median and 95th percentile.", "bytes",
+              *[(quantile(share, "retrieved_message_bytes", "protocol", P), "{{protocol}} " + name)
+                for share, name in [(0.5, "p50"), (0.95, "p95")]]),
+        panel("IMAP sessions in IDLE", "They wait for what the server tells.", "short",
+              ("sum(mailwarden_idle_active{M})", "idle")),
+        panel("How often clients ask", "IMAP: from one IDLE to the next of a session (29 minutes at most); "
+              "POP3: from one log-in of a user to the next. Medians.", "s",
+              ("histogram_quantile(0.5, sum by (le) (rate(mailwarden_idle_reissue_interval_seconds_bucket{M}[R])))",
+               "IDLE"),
+              ("histogram_quantile(0.5, sum by (le) (rate(mailwarden_pop3_poll_interval_seconds_bucket{M}[R])))",
+               "POP3")),
         panel("IMAP push", "IDLE commands ended, by result; NOTIFY likewise.", "ops",
               ('sum by (command, result) (rate(mailwarden_commands_total{M,command=~"IDLE|NOTIFY"}[R]))',
                "{{command}} {{result}}"), width=12),
@@ -156,11 +170,23 @@ UPSTREAMS = [
         panel("Time to connect", "Name resolution included: median and 99th percentile.", "s",
               *[(quantile(share, "upstream_connect_duration_seconds", "upstream", U), "{{upstream}} " + name)
                 for share, name in [(0.5, "p50"), (0.99, "p99")]], red=1),
-        panel("Connections made", "A second.", "ops",
-              (rate("upstream_connect_duration_seconds_count", "upstream", U), "{{upstream}}"), width=12),
+        panel("Time to greet", "From the connection to the server's greeting: median and 99th percentile.", "s",
+              *[(quantile(share, "upstream_greeting_duration_seconds", "upstream", U), "{{upstream}} " + name)
+                for share, name in [(0.5, "p50"), (0.99, "p99")]], red=1),
+        panel("Connections in use", "Now, by upstream.", "short",
+              (f"sum by (upstream) (mailwarden_upstream_connections{{M{U}}})", "{{upstream}}")),
         panel("Answer time of frequent commands", "95th percentile by command.", "s",
               (quantile(0.95, "command_duration_seconds", "protocol, command", P + ',command!="other"'),
-               "{{protocol}} {{command}}"), width=12),
+               "{{protocol}} {{command}}")),
+    ]),
+    ("Certificates", [
+        panel("Days left", "Until a certificate expires: of listeners, of the local authority, and the one an upstream "
+              "showed last. An upstream is there once it was connected.", "d",
+              ("(min by (usage, name) (mailwarden_certificate_expiry_timestamp_seconds{M}) - time()) / 86400",
+               "{{usage}} {{name}}"), width=12),
+        panel("Certificates made", "By the local authority, and how often it had one already.", "ops",
+              ("sum(rate(mailwarden_certificates_minted_total{M}[R]))", "made"),
+              ("sum(rate(mailwarden_certificate_cache_hits_total{M}[R]))", "had"), width=12),
     ]),
     ("TLS", [
         panel("Handshakes", "By side and result.", "ops",
@@ -172,6 +198,11 @@ UPSTREAMS = [
         panel("Time of handshakes", "Median and 99th percentile by side.", "s",
               *[(quantile(share, "tls_handshake_duration_seconds", "side"), "{{side}} " + name)
                 for share, name in [(0.5, "p50"), (0.99, "p99")]]),
+        panel("What is agreed", "Version and cipher suite of handshakes that succeeded.", "ops",
+              (rate("tls_sessions_total", "side, version, cipher"), "{{side}} {{version}} {{cipher}}"), width=12),
+        panel("Handshakes resumed", "Share of those that succeeded.", "percentunit",
+              ('sum by (side) (rate(mailwarden_tls_sessions_total{M,resumed="true"}[R])) / '
+               "(sum by (side) (rate(mailwarden_tls_sessions_total{M}[R])) > 0)", "{{side}}"), width=12),
     ]),
 ]
 
@@ -194,7 +225,12 @@ POLICY = [
         panel("Commands refused as malformed", "Result error: not sent on to the server.", "ops",
               (rate("commands_total", "protocol", P + ',result="error"'), "{{protocol}}")),
         panel("Octets altered", "What went out otherwise than it came in, by why. All other octets arrive as sent.",
-              "Bps", (rate("altered_bytes_total", "protocol, to, why", P), "{{protocol}} to {{to}}: {{why}}")),
+              "Bps", (rate("altered_bytes_total", "protocol, to, why, change", P),
+                      "{{protocol}} to {{to}}: {{why}} {{change}}")),
+        panel("Limits reached", "Of the section [limits], and of file descriptors.", "ops",
+              (rate("limits_hit_total", "limit"), "{{limit}}"), width=12),
+        panel("Refusals by the server", "By the class of the response code; none: the server gave no code.", "ops",
+              (rate("command_failures_total", "protocol, class", P), "{{protocol}} {{class}}"), width=12),
     ]),
 ]
 
@@ -223,6 +259,18 @@ PROCESS = [
               ("1000 * max by (instance) (process_start_time_seconds{M})", "{{instance}}"), kind="stat", width=12),
         panel("Version", "What runs where.", "short",
               ("count by (version) (mailwarden_build_info{M})", "{{version}}"), kind="stat", width=12),
+    ]),
+    ("Runtime", [
+        panel("Time added by the proxy", "From octets being read to what came of them being written: median and 99th "
+              "percentile of a sample.", "s",
+              *[(quantile(share, "proxy_duration_seconds", "protocol", P), "{{protocol}} " + name)
+                for share, name in [(0.5, "p50"), (0.99, "p99")]], red=0.005),
+        panel("Workers busy", "Share of the time of all workers; near 1 sessions wait for each other.", "percentunit",
+              ("sum by (instance) (rate(mailwarden_runtime_worker_busy_seconds_total{M}[R])) / "
+               "sum by (instance) (mailwarden_runtime_workers{M})", "{{instance}}"), red=0.8),
+        panel("Tasks", "Alive, and waiting for a worker.", "short",
+              ("sum by (instance) (mailwarden_runtime_tasks_alive{M})", "{{instance}} alive"),
+              ("sum by (instance) (mailwarden_runtime_queue_depth{M})", "{{instance}} waiting")),
     ]),
     ("Configuration", [
         panel("Last reload in force", "1: the configuration that was last looked at is in force; 0: it was refused, and "

@@ -22,7 +22,7 @@ impl Authority {
         Self::create_for(directory, &["localhost", "127.0.0.1"], None)
     }
 
-    /// The same for a leaf with other names, or one that ended at a certain time.
+    /// The same for a leaf with other names, or one that ends at a certain time.
     pub(crate) fn create_for(directory: &Path, names: &[&str], ended: Option<SystemTime>) -> Self {
         let mut params = CertificateParams::default();
         params.distinguished_name.push(DnType::CommonName, "Mailwarden test authority");

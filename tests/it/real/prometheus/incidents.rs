@@ -62,6 +62,23 @@ fn an_expired_certificate_of_a_server_is_told_with_the_reason() {
 }
 
 #[test]
+fn a_certificate_of_a_server_that_ends_in_three_days_is_told_before_it_does() {
+    if direct_only() {
+        return;
+    }
+    let directory = TempDir::new().unwrap();
+    open_to_all(directory.path());
+    let soon = SystemTime::now() + Duration::from_hours(72);
+    let authority = Authority::create_for(directory.path(), &["localhost"], Some(soon));
+    let dovecot = Dovecot::start(directory.path(), &authority, &[]);
+    let (proxy, prometheus) = watched(directory.path(), &authority, dovecot.ports(Tls::Implicit), Tls::Implicit);
+    drop(Talk::greeted(proxy.ports.imap));
+    let texts = prometheus.fired("MailwardenUpstreamCertificateExpires");
+    let text = ": the certificate that imap-server shows expires in 2d 23h ";
+    assert!(texts.iter().any(|one| one.contains(text)), "{texts:?}");
+}
+
+#[test]
 fn a_mail_program_at_work_raises_no_alert() {
     if direct_only() {
         return;

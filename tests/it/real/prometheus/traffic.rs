@@ -61,9 +61,13 @@ impl Site {
         self.strangers();
     }
 
-    /// A session that stays.
+    /// A session that stays, and waits for mail.
     pub(super) fn visitor(&self) -> Talk {
-        Talk::greeted(self.proxy.ports.imap)
+        let mut talk = Talk::greeted(self.proxy.ports.imap);
+        for line in [&format!("a1 LOGIN {USER} {PASSWORD}"), "a1 SELECT INBOX", "a1 IDLE"] {
+            exchange(&mut talk, line);
+        }
+        talk
     }
 
     /// Retrievals of every extent, an upload, a deletion, push, and what a rule forbids.
@@ -129,6 +133,8 @@ impl Site {
         for port in [self.proxy.ports.imap, self.proxy.ports.pop3] {
             exchange(&mut Talk::greeted(port), "a1 SELECT \"nul\0\"");
         }
+        // longer than any line may be before a login
+        exchange(&mut Talk::greeted(self.proxy.ports.imap), &format!("a1 SELECT {}", "x".repeat(100_000)));
         assert!(!Talk::to(self.dead).rest().is_empty(), "the client is told why");
     }
 }
