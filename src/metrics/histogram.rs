@@ -37,6 +37,8 @@ pub(super) struct Histogram {
 pub(super) struct Gathered {
     counts: [u32; MOST],
     sum: u64,
+    /// The last duration, its value and its place: commands that came together mostly end together.
+    last: Option<(Duration, u64, usize)>,
 }
 
 impl Histogram {
@@ -74,8 +76,15 @@ impl Histogram {
 
     /// Remembers a duration for [`hand_on`](Self::hand_on).
     pub(super) fn gather(&self, duration: Duration, gathered: &mut Gathered) {
-        let value = self.duration(duration);
-        if let Some(count) = gathered.counts.get_mut(self.place(value)) {
+        let (value, place) = match gathered.last {
+            Some((last, value, place)) if last == duration => (value, place),
+            _ => {
+                let value = self.duration(duration);
+                (value, self.place(value))
+            }
+        };
+        gathered.last = Some((duration, value, place));
+        if let Some(count) = gathered.counts.get_mut(place) {
             *count += 1;
             gathered.sum += value;
         }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 
-use super::{Facts, Permit, Policy, Verdict};
+use super::{Facts, Interests, Permit, Policy, Verdict};
 use crate::wire::{Effect, Operation, Protocol};
 
 /// The policy in force, shared by all sessions and replaced as a whole.
@@ -42,16 +42,10 @@ impl PolicyHandle {
         self.0.load().permits(protocol, command, operation, effect)
     }
 
-    /// Whether any rule in force can concern an answer.
+    /// What the policy in force at this moment is interested in.
     #[must_use]
-    pub fn looks_at_answers(&self) -> bool {
-        self.0.load().looks_at_answers()
-    }
-
-    /// Whether any rule in force that denies or hides names mailboxes.
-    #[must_use]
-    pub fn looks_at_mailboxes(&self) -> bool {
-        self.0.load().looks_at_mailboxes()
+    pub fn interests(&self) -> Interests {
+        Interests::of(&self.0.load())
     }
 
     /// The policy in force at this moment.

@@ -36,7 +36,8 @@ impl LogWitness {
 }
 
 impl Summary {
-    fn event(&mut self, info: &SessionInfo, event: &Event) {
+    /// `debug`: commands are logged one by one.
+    fn event(&mut self, info: &SessionInfo, event: &Event, debug: bool) {
         let session = info.id;
         self.last = event.at;
         match &event.what {
@@ -44,7 +45,7 @@ impl Summary {
                 tracing::trace!(session, by = said.by.as_label(), octets = said.octets, text = said.text, "said");
             }
             Observation::CommandBegun { .. } | Observation::CommandCompleted { .. } => {
-                self.command(session, &event.what);
+                self.command(session, &event.what, debug);
             }
             Observation::Authentication { user, mechanism, accepted } => {
                 tracing::debug!(session, user, %mechanism, accepted, "authentication");
@@ -85,8 +86,7 @@ impl Summary {
 }
 
 impl Summary {
-    fn command(&mut self, session: u64, event: &Observation) {
-        let debug = tracing::enabled!(tracing::Level::DEBUG);
+    fn command(&mut self, session: u64, event: &Observation, debug: bool) {
         if let Observation::CommandBegun { id, tag, command, operation, effect, .. } = event {
             self.commands += 1;
             if debug {
@@ -172,9 +172,10 @@ impl Witness for LogWitness {
     }
 
     fn events(&self, info: &SessionInfo, events: &[Event]) {
+        let debug = tracing::enabled!(tracing::Level::DEBUG);
         self.0.with(info.id, |summary| {
             for event in events {
-                summary.event(info, event);
+                summary.event(info, event, debug);
             }
         });
     }

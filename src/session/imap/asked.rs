@@ -40,11 +40,6 @@ impl Gathered {
 }
 
 impl Imap {
-    /// No rule looks at arguments, or at sizes.
-    pub(super) fn asks_no_arguments(&self) -> bool {
-        self.setup.terms.policy.permits_all().is_some()
-    }
-
     /// What the arguments of a command say, if a rule may ask.
     fn gather(&self, command: &Command, octets: &[u8]) -> Gathered {
         let (verb, operation, effect) = (command.verb(), command.operation, command.effect);
@@ -63,7 +58,7 @@ impl Imap {
 
     /// The same of what follows a message inside its command.
     pub(super) fn gather_more(&self, line: &[u8], enclosure: Enclosure) -> Gathered {
-        if self.asks_no_arguments() {
+        if self.setup.terms.policy.permits_all().is_some() {
             return Gathered::default();
         }
         Parts::read_more(line, enclosure).map_or_else(Gathered::default, |parts| {

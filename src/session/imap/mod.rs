@@ -55,7 +55,7 @@ use super::{
     CloseReason, CommandId, Inboxes, Observation, Outbox, Posture, Said, Secured, Session, Setup, Speaker, State,
     TlsMode, Violation, ViolationKind,
 };
-use crate::policy::{ClientTls, Edit, SessionFacts};
+use crate::policy::{ClientTls, Edit, Interests, SessionFacts};
 use crate::redact::Redacted;
 use crate::wire::Side;
 use crate::wire::imap::{Framer, Names, Repeatable, Tag};
@@ -87,6 +87,8 @@ pub struct Imap {
     pending: VecDeque<Pending>,
     /// How fast what is outstanding may flow.
     paces: Paces,
+    /// What rules can ask for, as of the server's octets that are being read.
+    interests: Interests,
     /// How a rule words the status line that is being dealt with.
     wording: Option<Arc<Edit>>,
     /// Mailboxes that go up by another name than the client's.
@@ -179,6 +181,7 @@ impl Imap {
             assembly: Assembly::default(),
             pending: VecDeque::new(),
             paces: Paces::default(),
+            interests: Interests::default(),
             wording: None,
             mapped: Vec::new(),
             repeatable: None,

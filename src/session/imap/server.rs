@@ -80,6 +80,9 @@ impl Imap {
         // lines of a kind come together: behind one that is not plain, none is looked for until there is one
         let mut seems_plain = !early && self.responses.at_boundary();
         self.responses.busy = true;
+        if !inbox.is_empty() && self.responses.at_boundary() {
+            self.interests = self.setup.terms.policy.interests();
+        }
         loop {
             if out.closing().is_some() || out.is_switching() || matches!(self.phase, Phase::Opaque) {
                 break;
@@ -99,7 +102,7 @@ impl Imap {
             step = Step::Advanced;
             let (Piece::Line { len, .. } | Piece::Part { len } | Piece::Octets { len, .. }) = piece;
             let (octets, more) = (rest.get(..len).unwrap_or_default(), rest.len() > len);
-            let (outstanding, stood) = (self.pending.len(), self.client_stands());
+            let (outstanding, stood) = (self.pending.len(), early && self.client_stands());
             let is_plain = self.pass_plain(piece, octets, now, out);
             seems_plain = is_plain && !early;
             let fate =
@@ -140,13 +143,13 @@ impl Imap {
                 if let Some(uid) = uid {
                     self.view.learn(number, uid);
                 }
-                if let Some(size) = size.filter(|_| !self.asks_no_arguments()) {
+                if let Some(size) = size.filter(|_| self.interests.arguments) {
                     self.sizes.learn(number, uid.or_else(|| self.view.uid_of(number)), size);
                 }
                 self.say(Speaker::Upstream, None, line, now, out);
                 true
             }
-            Some(PlainLine::Done { .. }) if self.judges_answers() => false,
+            Some(PlainLine::Done { .. }) if self.interests.answers => false,
             Some(PlainLine::Done { tag }) => self.plainly_done(tag, line, now, out),
             None => false,
         }

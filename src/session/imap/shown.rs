@@ -30,16 +30,7 @@ pub(super) struct Unnamed {
 impl Imap {
     /// The policy in force, if there are rules that could concern an answer.
     fn judging(&self) -> Option<Arc<Policy>> {
-        if self.asks_no_arguments() {
-            return None;
-        }
-        let policy = self.setup.terms.policy.current();
-        (policy.looks_at_answers() || policy.looks_at_mailboxes()).then_some(policy)
-    }
-
-    /// Whether a rule may look at every line of the server.
-    pub(super) fn judges_answers(&self) -> bool {
-        !self.asks_no_arguments() && self.setup.terms.policy.current().looks_at_answers()
+        self.interests.in_answers().then(|| self.setup.terms.policy.current())
     }
 
     /// What becomes of untagged data, if that is anything but what becomes of all data.
@@ -51,9 +42,6 @@ impl Imap {
         out: &mut Outbox,
     ) -> Option<Fate> {
         let policy = self.judging();
-        if policy.is_none() && self.mapped.is_empty() {
-            return None;
-        }
         let Some(NamedData { word, asked_by, name }) = named_data(line, self.names) else {
             return self.judge_other(line, end, policy.as_deref()?, now, out);
         };

@@ -22,7 +22,7 @@ pub(super) enum Ruled {
 impl Pop3 {
     /// Whether any rule can concern an answer.
     pub(super) fn judges_answers(&self) -> bool {
-        self.setup.terms.policy.looks_at_answers()
+        self.setup.terms.policy.interests().answers
     }
 
     fn judge_answer(
