@@ -36,16 +36,12 @@ impl LogWitness {
 }
 
 impl Summary {
-    /// `debug`: commands are logged one by one.
-    fn event(&mut self, info: &SessionInfo, event: &Event, debug: bool) {
+    /// Of what is not told of every command.
+    fn event(&mut self, info: &SessionInfo, event: &Event) {
         let session = info.id;
-        self.last = event.at;
         match &event.what {
             Observation::Said(said) => {
                 tracing::trace!(session, by = said.by.as_label(), octets = said.octets, text = said.text, "said");
-            }
-            Observation::CommandBegun { .. } | Observation::CommandCompleted { .. } => {
-                self.command(session, &event.what, debug);
             }
             Observation::Authentication { user, mechanism, accepted } => {
                 tracing::debug!(session, user, %mechanism, accepted, "authentication");
@@ -73,6 +69,8 @@ impl Summary {
                 self.detail.clone_from(detail);
             }
             Observation::Greeted
+            | Observation::CommandBegun { .. }
+            | Observation::CommandCompleted { .. }
             | Observation::TlsStarted { .. }
             | Observation::CompressionStarted { .. }
             | Observation::StateChanged { .. }
@@ -86,30 +84,25 @@ impl Summary {
 }
 
 impl Summary {
-    fn command(&mut self, session: u64, event: &Observation, debug: bool) {
+    /// One line for each command and each answer.
+    fn command(&mut self, session: u64, event: &Observation) {
         if let Observation::CommandBegun { id, tag, command, operation, effect, .. } = event {
-            self.commands += 1;
-            if debug {
-                let (operation, effect) = (operation.as_label(), effect.as_label());
-                let tag = tag.as_ref().map(ShortText::as_str);
-                tracing::debug!(session, command_id = id.0, tag, %command, operation, effect, "command begun");
-                self.open.insert(*id, command.to_string());
-            }
+            let (operation, effect) = (operation.as_label(), effect.as_label());
+            let tag = tag.as_ref().map(ShortText::as_str);
+            tracing::debug!(session, command_id = id.0, tag, %command, operation, effect, "command begun");
+            self.open.insert(*id, command.to_string());
         }
         if let Observation::CommandCompleted { id, completion, code, by, latency } = event {
-            self.refused += u64::from(matches!(by, Answered::Policy | Answered::Syntax));
-            if debug {
-                tracing::debug!(
-                    session,
-                    command_id = id.0,
-                    command = self.open.remove(id),
-                    result = completion.as_label(),
-                    code = code.as_ref().map(ShortText::as_str),
-                    by = by.as_label(),
-                    latency_us = u64::try_from(latency.as_micros()).unwrap_or(u64::MAX),
-                    "command completed"
-                );
-            }
+            tracing::debug!(
+                session,
+                command_id = id.0,
+                command = self.open.remove(id),
+                result = completion.as_label(),
+                code = code.as_ref().map(ShortText::as_str),
+                by = by.as_label(),
+                latency_us = u64::try_from(latency.as_micros()).unwrap_or(u64::MAX),
+                "command completed"
+            );
         }
     }
 }
@@ -174,9 +167,27 @@ impl Witness for LogWitness {
     fn events(&self, info: &SessionInfo, events: &[Event]) {
         let debug = tracing::enabled!(tracing::Level::DEBUG);
         self.0.with(info.id, |summary| {
-            for event in events {
-                summary.event(info, event, debug);
+            if let Some(last) = events.last() {
+                summary.last = last.at;
             }
+            let (mut commands, mut refused) = (0, 0);
+            for event in events {
+                match &event.what {
+                    Observation::CommandBegun { .. } => commands += 1,
+                    Observation::CommandCompleted { by, .. } => {
+                        refused += u64::from(matches!(by, Answered::Policy | Answered::Syntax));
+                    }
+                    _ => {
+                        summary.event(info, event);
+                        continue;
+                    }
+                }
+                if debug {
+                    summary.command(info.id, &event.what);
+                }
+            }
+            summary.commands += commands;
+            summary.refused += refused;
         });
     }
 

@@ -39,13 +39,23 @@ impl ShortText {
         if let Some(window) = octets.first_chunk::<IN_PLACE>()
             && let Some(len) = window.iter().position(|octet| !wanted(*octet))
         {
-            let mut place = [0; IN_PLACE];
-            place.get_mut(..len)?.copy_from_slice(window.get(..len)?);
-            let len = u8::try_from(len).ok().filter(|len| *len > 0)?;
-            return place.is_ascii().then_some(Self(Text::InPlace { len, octets: place }));
+            return Self::first_of(window, len);
         }
         let len = octets.iter().take(most + 1).position(|octet| !wanted(*octet))?;
         Self::from_ascii(octets.get(..len)?).filter(|text| !text.is_empty())
+    }
+
+    /// The first `len` octets of these, if they are ASCII and not none.
+    fn first_of(window: &[u8; IN_PLACE], len: usize) -> Option<Self> {
+        let mut place = [0; IN_PLACE];
+        // most are so short that one number holds them
+        if let (1..=8, Some(from), Some(to)) = (len, window.first_chunk(), place.first_chunk_mut()) {
+            *to = (u64::from_le_bytes(*from) & (u64::MAX >> (64 - 8 * len))).to_le_bytes();
+        } else {
+            place.get_mut(..len)?.copy_from_slice(window.get(..len)?);
+        }
+        let len = u8::try_from(len).ok().filter(|len| *len > 0)?;
+        place.is_ascii().then_some(Self(Text::InPlace { len, octets: place }))
     }
 
     /// What stands behind this text at the start of `octets`, if it stands there.
