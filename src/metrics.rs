@@ -30,10 +30,10 @@ use self::labels::Names;
 pub(crate) use self::openmetrics::CONTENT_TYPE as OPENMETRICS;
 use self::rules::RuleNames;
 use self::sources::Sources;
-pub(crate) use self::sources::{Certificate, Minting};
+pub(crate) use self::sources::{Certificate, Kept, Minting};
 pub(crate) use self::told::{Runtime, Sampler};
 use crate::per_session::PerSession;
-use crate::session::{CommandId, Event, Extent, Observation, State};
+use crate::session::{Answered, CommandId, Event, Extent, Observation, State};
 use crate::wire::{Protocol, ShortText};
 use crate::witness::{SessionInfo, Witness};
 
@@ -152,6 +152,9 @@ impl Metrics {
             Observation::CommandCompleted { id, completion, by, code, latency } => {
                 if let Some(kind) = pending.ended(*id) {
                     let code = code.as_ref().map(ShortText::as_str);
+                    if *by == Answered::Proxy && code == Some("LIMIT") {
+                        self.limit("compressed_sides");
+                    }
                     tally.ended(of, kind, End { completion: *completion, by: *by, code, latency: *latency });
                     if pending.idling.is_some_and(|(idle, _)| idle == *id) {
                         self.idle_ended(pending, event.at);
