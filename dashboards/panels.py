@@ -69,14 +69,18 @@ OVERVIEW = [
         panel("Connections turned away", "max_sessions: the limit of the listener is reached. descriptors: the "
               "process has no file descriptors left.", "ops",
               (rate("connections_rejected_total", "listener, reason"), "{{listener}} {{reason}}"), red=1),
-        panel("Sessions open", "By listener.", "short",
-              (f"sum by (listener) (mailwarden_sessions_active{{M{P}}})", "{{listener}}")),
+        panel("Sessions open", "By listener. A fall to nothing with no stop of the proxy is a network that is cut.", "short",
+              (f"sum by (listener) (mailwarden_sessions_active{{M{P}}})", "{{listener}}"), width=6),
+        panel("Room for connections", "Share of the connections that a listener takes (connections of [limits]) in use. Red: "
+              "raise it if memory and descriptors allow, or see who opens so many (/api/top?by=clients).", "percentunit",
+              ("max by (listener) (mailwarden_connections_active{M} / mailwarden_connections_limit{M})", "{{listener}}"),
+              width=6, red=0.8),
         panel("Sessions by state", "Of the protocol: a crowd before log-in is an attack or a server that hangs.", "short",
-              (f"sum by (protocol, state) (mailwarden_sessions_in_state{{M{P}}})", "{{protocol}} {{state}}"),
-              stack=True),
+              (f"sum by (protocol, state) (mailwarden_sessions_in_state{{M{P}}}) > 0", "{{protocol}} {{state}}"),
+              stack=True, width=6),
         panel("Length of sessions", "Median and 95th percentile of sessions that ended.", "s",
               *[(quantile(share, "session_duration_seconds", "protocol", P), "{{protocol}} " + name)
-                for share, name in [(0.5, "p50"), (0.95, "p95")]]),
+                for share, name in [(0.5, "p50"), (0.95, "p95")]], width=6),
     ]),
     ("Log-ins", [
         panel("Log-ins accepted", "By mechanism.", "ops",
@@ -140,8 +144,8 @@ RETRIEVAL = [
         panel("Size of messages retrieved whole", "Median and 95th percentile.", "bytes",
               *[(quantile(share, "retrieved_message_bytes", "protocol", P), "{{protocol}} " + name)
                 for share, name in [(0.5, "p50"), (0.95, "p95")]]),
-        panel("IMAP sessions in IDLE", "They wait for what the server tells.", "short",
-              ("sum(mailwarden_idle_active{M})", "idle")),
+        panel("IMAP sessions that wait", "For what the server tells: in IDLE, or since NOTIFY.", "short",
+              ("sum(mailwarden_idle_active{M})", "IDLE"), ("sum(mailwarden_notify_active{M})", "NOTIFY")),
         panel("How often clients ask", "IMAP: from one IDLE to the next of a session (29 minutes at most); "
               "POP3: from one log-in of a user to the next. Medians.", "s",
               ("histogram_quantile(0.5, sum by (le) (rate(mailwarden_idle_reissue_interval_seconds_bucket{M}[R])))",
@@ -271,6 +275,19 @@ PROCESS = [
         panel("Tasks", "Alive, and waiting for a worker.", "short",
               ("sum by (instance) (mailwarden_runtime_tasks_alive{M})", "{{instance}} alive"),
               ("sum by (instance) (mailwarden_runtime_queue_depth{M})", "{{instance}} waiting")),
+    ]),
+    ("Disk and compression", [
+        panel("Recordings", "Of sessions that a rule wants kept: begun, and missing or not whole. Red: the disk is full or "
+              "slow; sessions go on all the same.", "ops",
+              ("sum by (instance) (rate(mailwarden_recordings_total{M}[R]))", "{{instance}} begun"),
+              ("sum by (instance, reason) (rate(mailwarden_recording_failures_total{M}[R]))",
+               "{{instance}} failed: {{reason}}")),
+        panel("Octets recorded", "Written to the directory of recordings. It holds at most most x size of them.", "Bps",
+              ("sum by (instance) (rate(mailwarden_recording_bytes_total{M}[R]))", "{{instance}}")),
+        panel("Compressed sides", "Share of compressed_sides of [limits] in use; each holds some 400 KiB. At 1 clients are "
+              "refused COMPRESS and go on without.", "percentunit",
+              ("sum by (instance) (mailwarden_compressed_sides{M}) / "
+               "(sum by (instance) (mailwarden_compressed_sides_limit{M}) > 0)", "{{instance}}"), red=0.9),
     ]),
     ("Configuration", [
         panel("Last reload in force", "1: the configuration that was last looked at is in force; 0: it was refused, and "

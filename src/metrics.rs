@@ -66,6 +66,8 @@ struct Pending {
     idling: Option<(CommandId, Duration)>,
     /// When the last IDLE began.
     idled: Option<Duration>,
+    /// Whether the server tells of changes unasked.
+    notifying: bool,
 }
 
 impl Metrics {
@@ -174,6 +176,7 @@ impl Metrics {
                 of.stored.1.inc_by(*octets);
             }
             Observation::Expunged { .. } => of.expunged.inc(),
+            Observation::Notifying { on } => self.notifying(pending, *on),
             Observation::StateChanged { to, .. } => self.state(info, pending, *to),
             Observation::Greeted | Observation::Said(_) | Observation::Vanished { .. } => {}
             _ => self.rare(info, event),
@@ -186,6 +189,11 @@ impl Metrics {
         if let Some(before) = pending.state.replace(now) {
             before.dec();
         }
+    }
+
+    fn notifying(&self, pending: &mut Pending, on: bool) {
+        let before = std::mem::replace(&mut pending.notifying, on);
+        self.families.notify.add(i64::from(on) - i64::from(before));
     }
 
     fn idle_begun(&self, pending: &mut Pending, id: CommandId, at: Duration) {
@@ -265,6 +273,7 @@ impl Witness for Metrics {
             state.dec();
         }
         self.idle_ended(&mut left, took);
+        self.notifying(&mut left, false);
         // what was begun and never answered is not forgotten
         for (_, kind) in left.commands {
             self.of(info.protocol).ended(kind, ABORTED, 1);

@@ -209,6 +209,7 @@ families! {
     idle_duration: Histogram Timings, "idle_duration_seconds", "How long an IDLE lasts.", [], IDLE_SECONDS;
     idle_interval: Histogram Timings, "idle_reissue_interval_seconds",
         "From the start of an IDLE to the start of the next in the same session.", [], IDLE_SECONDS;
+    notify: Gauge IntGauge, "notify_active", "IMAP sessions whose server tells of changes unasked (NOTIFY) now.", [];
     poll_interval: Histogram Timings, "pop3_poll_interval_seconds",
         "From a POP3 login to the next of the same user at the same listener, for the last few thousand users.",
         [], POLL_SECONDS;

@@ -230,6 +230,7 @@ impl Metrics {
             | Observation::Retrieved { .. }
             | Observation::Stored { .. }
             | Observation::Expunged { .. }
+            | Observation::Notifying { .. }
             | Observation::Vanished { .. }
             | Observation::StateChanged { .. } => {}
         }

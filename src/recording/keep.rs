@@ -383,6 +383,44 @@ mod tests {
     }
 
     #[test]
+    fn a_recording_that_cannot_be_made_is_counted_and_the_next_one_is_kept() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("kept");
+        let keeper =
+            Keeper::start(&KeepSettings { directory: path.clone(), most: 10, size: ByteSize::mib(1) }).unwrap();
+        fs::remove_dir(&path).unwrap();
+        keeper.events(&info(1), &[decided(true)]);
+        keeper.events(&info(1), &[said("after")]);
+        while keeper.tally.failed.load(Ordering::Relaxed) == 0 {
+            std::thread::yield_now();
+        }
+        fs::create_dir(&path).unwrap();
+        keeper.events(&info(2), &[decided(true)]);
+        keeper.finish();
+        let written = files(&path).iter().map(|file| fs::metadata(file).unwrap().len()).sum::<u64>();
+        assert_eq!(keeper.tally.read(), [1, written, 1, 0]);
+    }
+
+    #[test]
+    fn what_the_disk_does_not_take_ends_at_its_last_whole_line() {
+        let directory = tempfile::tempdir().unwrap();
+        let tally = Arc::<Tally>::default();
+        let mut shelf = Shelf {
+            directory: directory.path().to_owned(),
+            most: 2,
+            size: 1 << 20,
+            open: BTreeMap::new(),
+            tally: Arc::clone(&tally),
+        };
+        shelf.open(1, "one", "a line\n").unwrap();
+        fs::write(directory.path().join("one"), "a line\na torn o").unwrap();
+        shelf.give_up(1, &io::Error::from(io::ErrorKind::StorageFull));
+        shelf.write(1, "what comes later\n").unwrap();
+        assert_eq!(fs::read_to_string(directory.path().join("one")).unwrap(), "a line\n");
+        assert_eq!(tally.read(), [1, 7, 1, 0]);
+    }
+
+    #[test]
     fn a_file_grows_to_its_size_and_tells_what_is_missing() {
         let directory = tempfile::tempdir().unwrap();
         let settings = KeepSettings { directory: directory.path().to_owned(), most: 2, size: ByteSize::kib(2) };
