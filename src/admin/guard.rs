@@ -85,7 +85,9 @@ impl Refusal {
 
     pub(super) fn sentence(self) -> &'static str {
         match self {
-            Self::NoToken => "the token of this endpoint is needed: `authorization: Bearer TOKEN`, see token_file of [admin]\n",
+            Self::NoToken => {
+                "the token of this endpoint is needed: `authorization: Bearer TOKEN`, see token_file of [admin]\n"
+            }
             Self::Elsewhere => "only from this machine, or with a token: see token_file of [admin]\n",
             Self::OtherName => {
                 "ask for 127.0.0.1, [::1] or localhost: under another name a page in a browser may be asking. \
@@ -140,7 +142,11 @@ mod tests {
     }
 
     fn asked(path: &str, headers: &[(&str, &str)]) -> Request<()> {
-        headers.iter().fold(Request::get(path), |request, (name, value)| request.header(*name, *value)).body(()).unwrap()
+        headers
+            .iter()
+            .fold(Request::get(path), |request, (name, value)| request.header(*name, *value))
+            .body(())
+            .unwrap()
     }
 
     #[test]

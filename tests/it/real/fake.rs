@@ -88,12 +88,7 @@ impl Peer {
             }
             let chatter = match self.mood {
                 Mood::Talkative(octets) => Some(self.chatter(octets)),
-                Mood::Obliging
-                | Mood::Distrustful
-                | Mood::Slow
-                | Mood::Silent
-                | Mood::HangsUp
-                | Mood::Refuses => None,
+                Mood::Obliging | Mood::Distrustful | Mood::Slow | Mood::Silent | Mood::HangsUp | Mood::Refuses => None,
             };
             let mut octets = vec![0; count];
             self.reader.read_exact(&mut octets).ok()?;

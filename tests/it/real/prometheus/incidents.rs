@@ -294,7 +294,8 @@ fn a_full_disk_ends_recordings_and_no_session_and_is_told() {
         kept.display()
     );
     let own = Authority::create(directory.path());
-    let walk = Start { more, runner: on_a_full_disk(&kept), ..Start::before_fake(Mood::Obliging) }.walk(directory, &own);
+    let walk =
+        Start { more, runner: on_a_full_disk(&kept), ..Start::before_fake(Mood::Obliging) }.walk(directory, &own);
     walk.meets(Broken::DiskFull, &["MailwardenRecordingsFail"], |proxy| {
         let mut talk = says(proxy.ports.imap, &[&format!("a LOGIN {USER} {PASSWORD}")]);
         for command in ["SELECT INBOX", "NOOP"] {

@@ -61,6 +61,11 @@ impl Prometheus {
         panic!("Prometheus does not start:\n{}", fs::read_to_string(&log).unwrap_or_default());
     }
 
+    /// Where others can ask it.
+    pub(super) fn address(&self) -> String {
+        format!("http://127.0.0.1:{}", self.port)
+    }
+
     /// The series that a query gives now: labels and value of each.
     pub(super) fn query(&self, query: &str) -> Vec<(Value, f64)> {
         let answer = self.ask("/api/v1/query", query);
@@ -90,8 +95,10 @@ impl Prometheus {
             incident();
             let answer = self.ask("/api/v1/alerts", "");
             let alerts = answer["data"]["alerts"].as_array().into_iter().flatten();
-            let fired: Vec<_> =
-                alerts.filter(|one| one["labels"]["alertname"] == alert && one["state"] == "firing").map(Fired::of).collect();
+            let fired: Vec<_> = alerts
+                .filter(|one| one["labels"]["alertname"] == alert && one["state"] == "firing")
+                .map(Fired::of)
+                .collect();
             if !fired.is_empty() {
                 self.every_rule_can_be_computed();
                 return fired;
@@ -162,7 +169,9 @@ impl Fired {
 fn hurried(rules: &str) -> String {
     let mut left = rules;
     let mut text = String::new();
-    while let Some((at, opening)) = ["for: ", "["].iter().filter_map(|opening| Some((left.find(opening)?, *opening))).min() {
+    while let Some((at, opening)) =
+        ["for: ", "["].iter().filter_map(|opening| Some((left.find(opening)?, *opening))).min()
+    {
         let (before, after) = left.split_at(at + opening.len());
         text.push_str(before);
         let digits = after.chars().take_while(char::is_ascii_digit).count();
@@ -182,6 +191,7 @@ fn hurried(rules: &str) -> String {
 #[test]
 fn time_in_rules_runs_faster_and_nothing_else_changes() {
     let rules = "expr: a[5m] / rate(b{c=~\"[x]\"}[1d]) > 14 * 86400\nfor: 1h\nsummary: for: all [sic]\n";
-    let faster = "expr: a[2500ms] / rate(b{c=~\"[x]\"}[720000ms]) > 14 * 86400\nfor: 30000ms\nsummary: for: all [sic]\n";
+    let faster =
+        "expr: a[2500ms] / rate(b{c=~\"[x]\"}[720000ms]) > 14 * 86400\nfor: 30000ms\nsummary: for: all [sic]\n";
     assert_eq!(hurried(rules), faster);
 }

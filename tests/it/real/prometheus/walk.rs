@@ -141,7 +141,8 @@ pub(super) fn tell(broken: Broken, alert: &str, fired: &[Fired]) {
 #[test]
 fn the_page_has_every_station_of_the_walk_and_says_what_is_not_walked() {
     let kept = kept();
-    let stations = Broken::ALL.iter().flat_map(|broken| broken.alerts().iter().map(|alert| (*broken, (*alert).to_owned())));
+    let stations =
+        Broken::ALL.iter().flat_map(|broken| broken.alerts().iter().map(|alert| (*broken, (*alert).to_owned())));
     assert_eq!(kept.keys().cloned().collect::<Vec<_>>(), stations.collect::<Vec<_>>());
     assert_eq!(fs::read_to_string(path()).unwrap(), written(&kept));
     let known = |name: &str| NOT_WALKED.iter().any(|(alert, _)| *alert == name);
@@ -188,7 +189,9 @@ fn written(rows: &BTreeMap<(Broken, String), String>) -> String {
             }
         }
     }
-    page.push_str("\n## Not walked\n\nThat these fire is shown by `promtool test rules` with made-up series alone:\n\n");
+    page.push_str(
+        "\n## Not walked\n\nThat these fire is shown by `promtool test rules` with made-up series alone:\n\n",
+    );
     for (alert, why) in NOT_WALKED {
         writeln!(page, "- [{alert}](runbook.md#{}) {why}.", alert.to_lowercase()).unwrap();
     }
