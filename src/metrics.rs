@@ -31,11 +31,11 @@ pub(crate) use self::openmetrics::CONTENT_TYPE as OPENMETRICS;
 use self::outstanding::Outstanding;
 use self::rules::RuleNames;
 use self::sources::Sources;
-pub(crate) use self::sources::{Certificate, Minting};
+pub(crate) use self::sources::{Certificate, Kept, Minting};
 pub(crate) use self::told::{Runtime, Sampler};
 use crate::per_session::PerSession;
-use crate::session::{CommandId, Event, Extent, Observation, State};
-use crate::wire::Protocol;
+use crate::session::{Answered, CommandId, Event, Extent, Observation, State};
+use crate::wire::{Protocol, ShortText};
 use crate::witness::{SessionInfo, Witness};
 
 /// Users whose last POP3 login is remembered, for the interval of their polls.
@@ -66,6 +66,8 @@ struct Pending {
     idling: Option<(CommandId, Duration)>,
     /// When the last IDLE began.
     idled: Option<Duration>,
+    /// Whether the server tells of changes unasked.
+    notifying: bool,
 }
 
 impl Metrics {
@@ -154,6 +156,9 @@ impl Metrics {
                 }
                 Observation::CommandCompleted { id, completion, by, code, latency } => {
                     let Some(kind) = pending.commands.ended(*id) else { continue };
+                    if *by == Answered::Proxy && code.as_ref().map(ShortText::as_str) == Some("LIMIT") {
+                        self.limit("compressed_sides");
+                    }
                     tally.ended(of, Ended { kind, completion: *completion, by: *by, latency: *latency }, code.as_ref());
                     if pending.idling.is_some_and(|(idle, _)| idle == *id) {
                         self.idle_ended(pending, event.at);
@@ -181,6 +186,7 @@ impl Metrics {
                 of.stored.1.inc_by(*octets);
             }
             Observation::Expunged { .. } => of.expunged.inc(),
+            Observation::Notifying { on } => self.notifying(pending, *on),
             Observation::StateChanged { to, .. } => self.state(info, pending, *to),
             Observation::Greeted | Observation::Said(_) | Observation::Vanished { .. } => {}
             _ => self.rare(info, event),
@@ -193,6 +199,11 @@ impl Metrics {
         if let Some(before) = pending.state.replace(now) {
             before.dec();
         }
+    }
+
+    fn notifying(&self, pending: &mut Pending, on: bool) {
+        let before = std::mem::replace(&mut pending.notifying, on);
+        self.families.notify.add(i64::from(on) - i64::from(before));
     }
 
     fn idle_begun(&self, pending: &mut Pending, id: CommandId, at: Duration) {
@@ -251,6 +262,7 @@ impl Witness for Metrics {
             state.dec();
         }
         self.idle_ended(&mut left, took);
+        self.notifying(&mut left, false);
         // what was begun and never answered is not forgotten
         for (kind, count) in left.commands.left() {
             self.of(info.protocol).ended(kind, ABORTED, count);

@@ -175,7 +175,7 @@ impl Metrics {
         }
     }
 
-    fn limit(&self, limit: &str) {
+    pub(super) fn limit(&self, limit: &str) {
         self.families.limits.with_label_values(&[limit]).inc();
     }
 
@@ -230,6 +230,7 @@ impl Metrics {
             | Observation::Retrieved { .. }
             | Observation::Stored { .. }
             | Observation::Expunged { .. }
+            | Observation::Notifying { .. }
             | Observation::Vanished { .. }
             | Observation::StateChanged { .. } => {}
         }

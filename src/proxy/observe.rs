@@ -74,6 +74,7 @@ impl Summary {
             | Observation::TlsStarted { .. }
             | Observation::CompressionStarted { .. }
             | Observation::StateChanged { .. }
+            | Observation::Notifying { .. }
             | Observation::Retrieved { .. }
             | Observation::Stored { .. }
             | Observation::Expunged { .. }

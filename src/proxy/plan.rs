@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use super::settings::ListenerSettings;
 use super::upstream::Upstream;
+use crate::admin::Token;
 use crate::config::Config;
 use crate::fault::{Code, Fault};
 use crate::hook::{HookSet, Hooks};
@@ -19,10 +20,14 @@ use crate::wire::Protocol;
 pub(super) struct Plan {
     pub(super) listeners: Vec<PlannedListener>,
     pub(super) admin: Option<SocketAddr>,
+    /// What whoever asks the admin endpoint must know.
+    pub(super) token: Option<Token>,
     /// Present where certificates are minted.
     pub(super) authority: Option<Arc<Authority>>,
     pub(super) policy: PolicyHandle,
     pub(super) hooks: Hooks,
+    /// Sides that may be compressed at a time, and the places for them.
+    pub(super) compression: (usize, Places),
 }
 
 /// One listener with all it needs.
@@ -78,7 +83,8 @@ fn build(config: Config, transcript: bool, missing: Missing) -> Result<Plan, Vec
     };
     let hooks = hooks(&config, &mut faults);
     let policy = PolicyHandle::new(policy(&config));
-    let places = Places::new(config.limits.compressed_sides);
+    let compressed_sides = config.limits.compressed_sides;
+    let places = Places::new(compressed_sides);
     let mut listeners = Vec::new();
     for settings in config.listeners {
         let Some((upstream, server_name)) = upstreams.iter().find(|(upstream, _)| *upstream.name == *settings.upstream)
@@ -113,8 +119,15 @@ fn build(config: Config, transcript: bool, missing: Missing) -> Result<Plan, Vec
             upstream: Arc::clone(upstream),
         });
     }
-    let admin = config.admin.map(|admin| admin.address);
-    if faults.is_empty() { Ok(Plan { listeners, admin, authority, policy, hooks }) } else { Err(faults) }
+    let admin = config.admin.as_ref().map(|admin| admin.address);
+    let token = config.admin.and_then(|admin| admin.token_file).map(|path| Token::read(&path));
+    let token = token.transpose().unwrap_or_else(|fault| {
+        faults.push(fault);
+        None
+    });
+    let compression = (compressed_sides, places);
+    let plan = Plan { listeners, admin, token, authority, policy, hooks, compression };
+    if faults.is_empty() { Ok(plan) } else { Err(faults) }
 }
 
 fn hooks(config: &Config, faults: &mut Vec<Fault>) -> Hooks {

@@ -22,7 +22,7 @@ use crate::config::Config;
 use crate::fault::Fault;
 use crate::heavy::HeavyHitters;
 use crate::hook::Hooks;
-use crate::metrics::{Certificate, Metrics, Minting};
+use crate::metrics::{Certificate, Kept, Metrics, Minting};
 use crate::recording::{KeepSettings, Keeper};
 use crate::tls::Acceptor;
 use crate::witness::Witness;
@@ -103,9 +103,7 @@ pub async fn run_reloading(
     let upstreams = config.upstreams.iter().map(|upstream| upstream.name.clone()).collect::<Vec<_>>();
     let (keep, watch) = (config.policy.recordings.clone(), config.policy.watch);
     let plan = plan(config, transcript).map_err(RunError::Refused)?;
-    if let Some(settings) = keep {
-        witnesses.push(Arc::new(keeper(settings)?));
-    }
+    let keeper = keep.map(keeper).transpose()?.map(Arc::new);
     let metrics = Metrics::new(&names, &upstreams).map_err(RunError::Metrics)?;
     let metrics = Arc::new(if plan.admin.is_some() { metrics } else { metrics.for_nobody() });
     let heavy = Arc::new(HeavyHitters::new());
@@ -113,6 +111,16 @@ pub async fn run_reloading(
         witnesses.push(Arc::<HeavyHitters>::clone(&heavy));
         witnesses.push(Arc::<Metrics>::clone(&metrics));
         certificates(&plan, &metrics);
+        let (limit, places) = plan.compression;
+        metrics.compression(limit, move || limit.saturating_sub(places.free()));
+    }
+    if let Some(keeper) = keeper {
+        let tally = keeper.tally();
+        metrics.recordings(move || {
+            let [begun, octets, failed, outrun] = tally.read();
+            Kept { begun, octets, failed, outrun }
+        });
+        witnesses.push(keeper);
     }
 
     let admin = plan.admin.map(|address| bind_as("the admin endpoint", address)).transpose()?;
@@ -132,6 +140,7 @@ pub async fn run_reloading(
             heavy,
             readiness: Arc::clone(&readiness),
             reload: reloads.as_ref().map(|(handle, _)| handle.clone()),
+            token: plan.token,
         };
         helpers.spawn(admin::serve(socket, served, admin_stop.clone()));
     }

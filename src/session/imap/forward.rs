@@ -295,9 +295,11 @@ pub(super) fn kind_of(command: &Command) -> Kind {
         // the server's own words say what was enabled, not the client's
         Details::Enable { .. } => Kind::Enable { utf8: false },
         Details::Search { saves: true } => Kind::Save,
+        Details::NotifyNone => Kind::Notify { on: false },
         _ => match command.name {
             "CLOSE" | "UNSELECT" => Kind::Leave,
             "LOGOUT" => Kind::Logout,
+            "NOTIFY" => Kind::Notify { on: true },
             "FETCH" | "UID FETCH" => Kind::Fetch,
             "URLFETCH" => Kind::UrlFetch,
             _ => Kind::Plain,

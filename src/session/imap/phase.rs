@@ -330,6 +330,8 @@ pub(super) enum Kind {
     Append { mailbox: Option<Arc<str>> },
     /// ENABLE: OK makes names UTF-8 if the server has said that it enabled that.
     Enable { utf8: bool },
+    /// OK begins or ends what the server tells unasked (RFC 5465 §3).
+    Notify { on: bool },
     /// SEARCH whose result replaces `$`.
     Save,
     /// Posture observe: a line that could not be parsed; it may never be answered.

@@ -243,6 +243,7 @@ impl Imap {
             Kind::Select { .. } => self.change_state(State::Authenticated, now, out),
             Kind::Leave if ok => self.change_state(State::Authenticated, now, out),
             Kind::Enable { utf8: true } if ok => self.names = Names::Utf8,
+            Kind::Notify { on } if ok => out.observe(now, Observation::Notifying { on }),
             Kind::Append { mailbox } if ok => {
                 Self::report_stored(id, &stored, mailbox.as_ref(), status.code, now, out);
             }
@@ -260,6 +261,7 @@ impl Imap {
             | Kind::Fetch
             | Kind::Leave
             | Kind::Logout
+            | Kind::Notify { .. }
             | Kind::Own
             | Kind::Plain
             | Kind::Raw
