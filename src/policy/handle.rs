@@ -2,10 +2,9 @@
 
 use std::sync::Arc;
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, Guard};
 
-use super::{Facts, Permit, Policy, Verdict};
-use crate::wire::{Effect, Operation, Protocol};
+use super::Policy;
 
 /// The policy in force, shared by all sessions and replaced as a whole.
 #[derive(Debug, Clone)]
@@ -18,40 +17,9 @@ impl PolicyHandle {
         Self(Arc::new(ArcSwap::from_pointee(policy)))
     }
 
-    /// Judges by the policy in force at this moment.
-    #[must_use]
-    pub fn judge(&self, facts: &Facts<'_>) -> Verdict {
-        self.0.load().judge(facts)
-    }
-
-    /// Judges an answer by the policy in force at this moment.
-    #[must_use]
-    pub fn judge_answer(&self, facts: &Facts<'_>) -> Verdict {
-        self.0.load().judge_answer(facts)
-    }
-
-    /// [`Policy::permits_all`] of the policy in force at this moment.
-    #[must_use]
-    pub fn permits_all(&self) -> Option<Permit> {
-        self.0.load().permits_all()
-    }
-
-    /// [`Policy::permits`] of the policy in force at this moment.
-    #[must_use]
-    pub fn permits(&self, protocol: Protocol, command: &str, operation: Operation, effect: Effect) -> Option<Permit> {
-        self.0.load().permits(protocol, command, operation, effect)
-    }
-
-    /// Whether any rule in force can concern an answer.
-    #[must_use]
-    pub fn looks_at_answers(&self) -> bool {
-        self.0.load().looks_at_answers()
-    }
-
-    /// Whether any rule in force that denies or hides names mailboxes.
-    #[must_use]
-    pub fn looks_at_mailboxes(&self) -> bool {
-        self.0.load().looks_at_mailboxes()
+    /// The policy in force at this moment, for this moment.
+    pub(super) fn load(&self) -> Guard<Arc<Policy>> {
+        self.0.load()
     }
 
     /// The policy in force at this moment.

@@ -55,7 +55,7 @@ use super::{
     CloseReason, CommandId, Inboxes, Observation, Outbox, Posture, Said, Secured, Session, Setup, Speaker, State,
     TlsMode, Violation, ViolationKind,
 };
-use crate::policy::{ClientTls, Edit, SessionFacts};
+use crate::policy::{ClientTls, Edit, SessionFacts, SessionRules};
 use crate::redact::Redacted;
 use crate::wire::Side;
 use crate::wire::imap::{Framer, Names, Repeatable, Tag};
@@ -65,6 +65,7 @@ use crate::wire::imap::{Framer, Names, Repeatable, Tag};
 #[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own: no two of them form one state")]
 pub struct Imap {
     setup: Setup,
+    rules: SessionRules,
     state: State,
     selected: Option<Arc<str>>,
     user: Option<String>,
@@ -192,6 +193,7 @@ impl Imap {
             stray: None,
             stale_result: false,
             last: setup.connection.accepted,
+            rules: SessionRules::new(setup.terms.policy.clone()),
             setup,
         }
     }

@@ -22,11 +22,12 @@ impl Imap {
     pub(super) fn pass_repeats(&mut self, input: &[u8], limit: usize, now: Instant, out: &mut Outbox) -> usize {
         let Some(before) = self.repeatable.take() else { return 0 };
         // judging it found nothing that had to be reported (posture observe)
-        let quiet = self.is_allowed_now(before.command().spec.allowed) && !self.is_transcribed(out);
+        let quiet =
+            self.is_allowed_now(before.command().spec.allowed) && !self.is_transcribed(out) && !self.judges_answers();
         let mut passed = 0;
         if quiet
             && self.commands.is_fresh()
-            && let Some(permit) = self.setup.terms.policy.permits_all()
+            && let Some(permit) = self.rules.permits(&self.session_facts(now), self.sort_of(before.command()))
         {
             passed = self.stand_repeats(&before, input, limit, &permit, now, out);
         }
@@ -77,7 +78,7 @@ impl Imap {
             && self.responses.framer.is_fresh()
             && matches!(self.phase, Phase::Command)
             && !self.is_transcribed(out)
-            && self.asks_no_arguments();
+            && !self.judges_answers();
         let (mut rest, mut took) = (if ready { input } else { &[] }, None);
         let status_line = self.setup.terms.limits.status_line.min(hold);
         while !rest.is_empty() {
