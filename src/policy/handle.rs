@@ -1,6 +1,7 @@
 //! The policy in force.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use arc_swap::{ArcSwap, Guard};
 
@@ -8,30 +9,48 @@ use super::Policy;
 
 /// The policy in force, shared by all sessions and replaced as a whole.
 #[derive(Debug, Clone)]
-pub struct PolicyHandle(Arc<ArcSwap<Policy>>);
+pub struct PolicyHandle(Arc<InForce>);
+
+#[derive(Debug)]
+struct InForce {
+    policy: ArcSwap<Policy>,
+    /// The number of that policy, or of the one before while it is being replaced: far cheaper to read.
+    number: AtomicU64,
+}
 
 impl PolicyHandle {
     /// Puts `policy` in force.
     #[must_use]
     pub fn new(policy: Policy) -> Self {
-        Self(Arc::new(ArcSwap::from_pointee(policy)))
+        let number = 1;
+        let policy = ArcSwap::from_pointee(Policy { number, ..policy });
+        Self(Arc::new(InForce { policy, number: AtomicU64::new(number) }))
     }
 
     /// The policy in force at this moment, for this moment.
     pub(super) fn load(&self) -> Guard<Arc<Policy>> {
-        self.0.load()
+        self.0.policy.load()
+    }
+
+    /// Its number: no two that were in force have the same.
+    pub(super) fn number(&self) -> u64 {
+        self.0.number.load(Ordering::Acquire)
     }
 
     /// The policy in force at this moment.
     #[must_use]
     pub fn current(&self) -> Arc<Policy> {
-        self.0.load_full()
+        self.0.policy.load_full()
     }
 
     /// Replaces the policy; live sessions use it from their next command, and what its throttles share with the old
     /// one they keep.
     pub fn replace(&self, mut policy: Policy) {
-        policy.inherit(&self.0.load());
-        self.0.store(Arc::new(policy));
+        let old = self.0.policy.load();
+        policy.inherit(&old);
+        policy.number = old.number + 1;
+        let number = policy.number;
+        self.0.policy.store(Arc::new(policy));
+        self.0.number.store(number, Ordering::Release);
     }
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::condition::Condition;
 use super::rule::Rule;
+use super::scope::Sort;
 use crate::wire::{Effect, Operation};
 
 /// Numbers of rules, in their order.
@@ -61,7 +62,8 @@ impl Index {
     }
 
     /// The rules that a command can concern, in their order.
-    pub(super) fn of(&self, command: &str, operation: Operation, effect: Effect) -> &[u32] {
+    pub(super) fn of(&self, sort: Sort<'_>) -> &[u32] {
+        let Sort { command, operation, effect, about: _ } = sort;
         let place = self.places.get(operation.index() * Effect::ALL.len() + effect.index());
         let Some(cell) = place.and_then(|place| self.cells.get(usize::from(*place))) else { return &[] };
         if cell.marks & mark(command) == 0 {

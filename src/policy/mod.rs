@@ -77,13 +77,13 @@ pub struct Policy {
     rules: Vec<Rule>,
     fallback: Fallback,
     /// Of each protocol: rules that ask nothing of the session.
-    common: [Scope; 2],
+    common: [Arc<Scope>; 2],
     /// Of each protocol: the others, whoever the session's user is.
-    everybody: [Scope; 2],
+    everybody: [Arc<Scope>; 2],
     /// Those of sessions.
     scopes: Scopes,
-    /// Of no other policy.
-    stamp: Arc<()>,
+    /// Among those that were in force, from 1.
+    number: u64,
     /// Absent in the live proxy.
     watch: Option<Arc<dyn Watch>>,
 }
@@ -122,11 +122,11 @@ impl Policy {
             [Protocol::Imap, Protocol::Pop3].map(|protocol| {
                 let is_for = |rule: &&Rule| rule.may_be_of(protocol) && of(rule);
                 let numbers = (0..).zip(&rules).filter(|(_, rule)| is_for(rule)).map(|(number, _)| number);
-                Scope::new(&rules, &numbers.collect::<Vec<_>>())
+                Arc::new(Scope::new(&rules, &numbers.collect::<Vec<_>>()))
             })
         };
         let (common, everybody) = (pick(|rule| !rule.asks_of_session()), pick(Rule::asks_of_session));
-        Self { rules, fallback, common, everybody, scopes: Scopes::default(), stamp: Arc::default(), watch: None }
+        Self { rules, fallback, common, everybody, scopes: Scopes::default(), number: 0, watch: None }
     }
 
     /// The same policy, of whose judgements `watch` is told.
@@ -138,7 +138,7 @@ impl Policy {
     /// Judges one command. First match wins; with no match the default decides.
     #[must_use]
     pub fn judge(&self, facts: &Facts<'_>) -> Verdict {
-        self.judge_within(self.everybody(&facts.session), None, facts)
+        self.judge_by(&self.concern_of_any(&facts.session), facts)
     }
 
     fn tell(&self, facts: &Facts<'_>, verdict: Verdict) -> Verdict {
@@ -152,7 +152,7 @@ impl Policy {
     /// not shown.
     #[must_use]
     pub fn judge_answer(&self, facts: &Facts<'_>) -> Verdict {
-        self.judge_answer_within(self.everybody(&facts.session), facts)
+        self.judge_answer_by(&self.concern_of_any(&facts.session), facts)
     }
 
     /// What the first of these rules that matches says; if none does, those that only would have said something.

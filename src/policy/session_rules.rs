@@ -1,10 +1,10 @@
 //! The rules in force as one session sees them: those that can still concern it, found once and kept until its user,
 //! its mailbox or the policy is another.
 
-use std::cell::RefCell;
-use std::sync::Arc;
+use std::cell::{Cell, RefCell};
 
-use super::scope::{About, Looks, Scope, Sort};
+use super::scope::{About, Looks, Sort};
+use super::within::Concern;
 use super::{Facts, Permit, Policy, PolicyHandle, SessionFacts, Verdict};
 
 /// Answers for the policy in force as [`Policy`] does for itself, and says the same. Rules whose conditions on the session
@@ -12,117 +12,147 @@ use super::{Facts, Permit, Policy, PolicyHandle, SessionFacts, Verdict};
 #[derive(Debug)]
 pub struct SessionRules {
     policy: PolicyHandle,
+    /// The number of a policy that permits everything to everybody, which is looked at no more; 0 if there was none.
+    permissive: Cell<u64>,
     own: RefCell<Option<Box<Own>>>,
 }
 
 /// The rules that can concern a session.
 #[derive(Debug)]
 struct Own {
-    /// The policy's.
-    stamp: Arc<()>,
+    /// The policy's number.
+    number: u64,
+    /// `None` while nobody is logged in.
     user: Option<Box<str>>,
+    logged_in: bool,
     in_tls: bool,
-    scope: Arc<Scope>,
-    /// The mailbox that was selected, and those of the rules on mailboxes that are about it.
-    selected: Option<(Box<str>, Arc<Scope>)>,
+    concern: Concern,
+    /// The mailbox that was selected, and the rules that can concern what is done with its messages.
+    selected: Option<(Box<str>, Concern)>,
 }
 
 impl SessionRules {
-    /// By this policy.
+    /// By the policy in force.
     #[must_use]
     pub fn new(policy: PolicyHandle) -> Self {
-        Self { policy, own: RefCell::default() }
+        Self { policy, permissive: Cell::new(0), own: RefCell::default() }
     }
 
     /// Judges one command.
     #[must_use]
     pub fn judge(&self, facts: &Facts<'_>) -> Verdict {
         let policy = self.policy.load();
-        self.within(&policy, &facts.session, About::of(facts), |own, selected| {
-            policy.judge_within(own, selected, facts)
-        })
+        let mut own = self.own.borrow_mut();
+        policy.judge_by(Own::find(&mut own, &policy, &facts.session, About::of(facts)), facts)
     }
 
     /// Judges one answer of the server.
     #[must_use]
     pub fn judge_answer(&self, facts: &Facts<'_>) -> Verdict {
         let policy = self.policy.load();
-        self.within(&policy, &facts.session, About::Nothing, |own, _| policy.judge_answer_within(own, facts))
+        let mut own = self.own.borrow_mut();
+        policy.judge_answer_by(Own::find(&mut own, &policy, &facts.session, About::Nothing), facts)
     }
 
     /// A permit for any command of this session, whatever else its facts are, if there is no rule that could say otherwise,
     /// report or count anything about it; none if each command must be judged by itself.
     #[must_use]
     pub fn permits_all(&self, session: &SessionFacts<'_>) -> Option<Permit> {
-        let policy = self.policy.load();
-        policy
-            .permits_all()
-            .or_else(|| self.within(&policy, session, About::Nothing, |own, _| policy.permits_all_within(session, own)))
+        if self.is_permissive() {
+            return Some(Policy::own());
+        }
+        self.ask(session, About::Nothing, Concern::permits_all)
     }
 
     /// The same for commands of this kind.
     #[must_use]
     pub fn permits(&self, session: &SessionFacts<'_>, sort: Sort<'_>) -> Option<Permit> {
-        let policy = self.policy.load();
-        policy.permits_all().or_else(|| {
-            self.within(&policy, session, sort.about, |own, selected| {
-                policy.permits_within(session, own, selected, sort)
-            })
-        })
+        if self.is_permissive() {
+            return Some(Policy::own());
+        }
+        self.ask(session, sort.about, |concern| concern.permits(sort))
     }
 
     /// What of the server's answers rules look at.
     #[must_use]
     pub fn looks(&self, session: &SessionFacts<'_>) -> Looks {
-        let policy = self.policy.load();
-        if policy.rules().is_empty() {
+        if self.is_permissive() {
             return Looks::default();
         }
-        self.within(&policy, session, About::Nothing, |own, _| policy.looks_within(session, own))
+        self.ask(session, About::Nothing, Concern::looks)
     }
 
-    /// Does something with the rules that can concern the session, and those on mailboxes that can concern the selected one
-    /// if it is about that.
-    fn within<T>(
-        &self,
-        policy: &Policy,
-        session: &SessionFacts<'_>,
-        about: About<'_>,
-        then: impl FnOnce(&Scope, Option<&Scope>) -> T,
-    ) -> T {
-        // who may yet become anybody asks little
-        if !session.logged_in || policy.rules().is_empty() {
-            return then(policy.everybody(session), None);
-        }
+    /// Most policies have no rules, and all is asked of them often.
+    fn is_permissive(&self) -> bool {
+        self.permissive.get() == self.policy.number()
+    }
+
+    fn ask<T>(&self, session: &SessionFacts<'_>, about: About<'_>, ask: impl FnOnce(&Concern) -> T) -> T {
         let mut own = self.own.borrow_mut();
-        let own = match &mut *own {
-            Some(own) if own.is_of(policy, session) => own,
-            other => other.insert(Box::new(Own::new(policy, session))),
-        };
-        let About::Selected(name) = about else { return then(&own.scope, None) };
-        if own.selected.as_ref().is_none_or(|(selected, _)| **selected != *name) {
-            own.selected = Some((name.into(), policy.scope_of_mailbox(session, &own.scope, name)));
+        let number = self.policy.number();
+        if let Some(concern) = own.as_ref().filter(|own| own.is_of(number, session)).and_then(|own| own.about(about)) {
+            return ask(concern);
         }
-        then(&own.scope, own.selected.as_ref().map(|(_, scope)| &**scope))
+        let policy = self.policy.load();
+        if policy.permits_all().is_some() {
+            self.permissive.set(policy.number);
+            return ask(&policy.concern_of_any(session));
+        }
+        ask(Own::find(&mut own, &policy, session, about))
     }
 }
 
 impl Own {
+    /// The rules that can concern the session; of those on mailboxes, if it is about the selected one, only those that can
+    /// concern that.
+    fn find<'a>(
+        own: &'a mut Option<Box<Self>>,
+        policy: &Policy,
+        session: &SessionFacts<'_>,
+        about: About<'_>,
+    ) -> &'a Concern {
+        if own.as_ref().is_none_or(|own| !own.is_of(policy.number, session)) {
+            *own = None;
+        }
+        let own = own.get_or_insert_with(|| Box::new(Self::new(policy, session)));
+        if let About::Selected(name) = about
+            && own.about(about).is_none()
+        {
+            own.selected = Some((name.into(), own.concern.about(policy, session, name)));
+        }
+        own.about(about).unwrap_or(&own.concern)
+    }
+
     fn new(policy: &Policy, session: &SessionFacts<'_>) -> Self {
+        let SessionFacts { logged_in, user, .. } = session;
+        // who is not logged in may yet be anybody, and asks little
+        let concern = if *logged_in { policy.concern_of(session) } else { policy.concern_of_any(session) };
+        let user = user.filter(|_| *logged_in).map(Box::from);
         Self {
-            stamp: Arc::clone(policy.stamp()),
-            user: session.user.map(Box::from),
+            number: policy.number,
+            user,
+            logged_in: *logged_in,
             in_tls: session.tls.is_some(),
-            scope: policy.scope_of(session),
+            concern,
             selected: None,
         }
     }
 
     /// The connection stays the same, and TLS once it is up.
-    fn is_of(&self, policy: &Policy, session: &SessionFacts<'_>) -> bool {
-        Arc::ptr_eq(&self.stamp, policy.stamp())
+    fn is_of(&self, number: u64, session: &SessionFacts<'_>) -> bool {
+        let is_same = |user: Option<&str>| !self.logged_in || self.user.as_deref() == user;
+        self.number == number
+            && self.logged_in == session.logged_in
             && self.in_tls == session.tls.is_some()
-            && self.user.as_deref() == session.user
+            && is_same(session.user)
+    }
+
+    fn about(&self, about: About<'_>) -> Option<&Concern> {
+        match (about, &self.selected) {
+            (About::Selected(name), Some((selected, concern))) if **selected == *name => Some(concern),
+            (About::Selected(_), _) if self.concern.names_mailboxes() => None,
+            _ => Some(&self.concern),
+        }
     }
 }
 

@@ -77,7 +77,7 @@ fn denied_by(policy: &Policy, facts: &Facts<'_>) -> Option<String> {
 fn permits(policy: &Policy, connection: &Connection, command: &str, operation: Operation, effect: Effect) -> bool {
     let session = SessionFacts { connection, ..ann() };
     let sort = Sort { command, operation, effect, about: About::Mailboxes };
-    policy.permits_within(&session, policy.everybody(&session), None, sort).is_some()
+    policy.concern_of_any(&session).permits(sort).is_some()
 }
 
 #[test]
@@ -315,7 +315,7 @@ fn data_that_names_a_mailbox_which_may_not_be_read_is_not_shown() {
         let policy = policy(&rules);
         assert_eq!(matches!(policy.judge_answer(&facts).outcome, Outcome::Allow(_)), shown, "{rules}");
         assert_eq!(
-            policy.looks_within(&ann(), policy.everybody(&ann())).mailboxes,
+            policy.concern_of_any(&ann()).looks().mailboxes,
             rules.contains("deny") && rules.contains("mailbox"),
             "{rules}"
         );

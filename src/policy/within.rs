@@ -2,62 +2,108 @@
 
 use std::sync::Arc;
 
+use super::facts::AnswerKind;
 use super::scope::{About, Candidates, Looks, Scope, Sort};
 use super::{Facts, Fallback, Permit, Policy, Rule, SessionFacts, Verdict, allowed, is_for_everybody};
-use crate::policy::AnswerKind;
 use crate::wire::Protocol;
 
-impl Policy {
-    /// What this policy is known by.
-    pub(super) fn stamp(&self) -> &Arc<()> {
-        &self.stamp
+/// The rules of a policy that can concern a session.
+#[derive(Debug, Clone)]
+pub(super) struct Concern {
+    /// Those that ask nothing of sessions.
+    common: Arc<Scope>,
+    /// Of the others, those that can concern this one.
+    own: Arc<Scope>,
+    /// Of those on mailboxes, the ones that can concern the selected one; `None` while that is not known.
+    selected: Option<Arc<Scope>>,
+    /// What becomes of a command that none of them matches, if somebody is not told of it anyway.
+    fallback: Option<Fallback>,
+}
+
+impl Concern {
+    #[cfg(test)]
+    pub(super) fn own(&self) -> Arc<Scope> {
+        Arc::clone(&self.own)
     }
 
-    fn common(&self, session: &SessionFacts<'_>) -> &Scope {
-        of(&self.common, session)
+    /// The rules that a command of this kind can concern.
+    fn of<'a>(&'a self, sort: Sort<'_>) -> Candidates<'a> {
+        let (common, own) = (&self.common, &self.own);
+        let [third, fourth] = match (sort.about, &self.selected) {
+            (About::Nothing, _) => Default::default(),
+            (About::Selected(_), Some(selected)) => [selected.at_mailboxes().of(sort), &[]],
+            (About::Selected(_), None) | (About::Mailboxes, _) => {
+                [common.at_mailboxes().of(sort), own.at_mailboxes().of(sort)]
+            }
+        };
+        Candidates([common.anywhere().of(sort), own.anywhere().of(sort), third, fourth])
     }
 
-    /// The rules that ask something of a session, whatever is known of it.
-    pub(super) fn everybody(&self, session: &SessionFacts<'_>) -> &Scope {
-        of(&self.everybody, session)
+    /// A permit for any command, if no rule could say otherwise, report or count anything about it.
+    pub(super) fn permits_all(&self) -> Option<Permit> {
+        let unruled = self.common.is_empty() && self.own.is_empty();
+        (unruled && self.fallback == Some(Fallback::Allow)).then_some(Permit(()))
     }
 
-    /// Of these, those that can concern one.
-    pub(super) fn scope_of(&self, session: &SessionFacts<'_>) -> Arc<Scope> {
-        let concerns = |rule: &&Rule| rule.asks_of_session() && rule.may_concern(session);
-        self.share(concerns)
+    /// The same for commands of one kind.
+    pub(super) fn permits(&self, sort: Sort<'_>) -> Option<Permit> {
+        let fallback = self.fallback?;
+        let passes = fallback == Fallback::Allow || is_for_everybody(sort.operation);
+        (passes && self.of(sort).is_empty()).then_some(Permit(()))
     }
 
-    /// The rules on mailboxes that can concern what the session does with the messages of the selected one.
-    pub(super) fn scope_of_mailbox(&self, session: &SessionFacts<'_>, own: &Scope, selected: &str) -> Arc<Scope> {
-        if self.common(session).at_mailboxes().is_empty() && own.at_mailboxes().is_empty() {
-            return self.share(|_| false);
-        }
+    /// What of the server's answers they look at.
+    pub(super) fn looks(&self) -> Looks {
+        self.common.looks().and(self.own.looks())
+    }
+
+    /// The same for what is done with the messages of this mailbox.
+    pub(super) fn about(&self, policy: &Policy, session: &SessionFacts<'_>, selected: &str) -> Self {
         let concerns =
-            |rule: &&Rule| rule.names_mailboxes() && rule.may_be_about(session, selected) && rule.may_concern(session);
-        self.share(concerns)
+            |rule: &Rule| rule.names_mailboxes() && rule.may_be_about(session, selected) && rule.may_concern(session);
+        Self { selected: Some(policy.share(concerns)), ..self.clone() }
     }
 
-    fn share(&self, concerns: impl Fn(&&Rule) -> bool) -> Arc<Scope> {
+    /// Whether any of them asks for a mailbox.
+    pub(super) fn names_mailboxes(&self) -> bool {
+        !self.common.at_mailboxes().is_empty() || !self.own.at_mailboxes().is_empty()
+    }
+}
+
+impl Policy {
+    /// The rules that can concern a session of which nothing stays so.
+    pub(super) fn concern_of_any(&self, session: &SessionFacts<'_>) -> Concern {
+        self.concern(session, Arc::clone(of(&self.everybody, session)))
+    }
+
+    /// The rules that can concern a session while its user and TLS are the same.
+    pub(super) fn concern_of(&self, session: &SessionFacts<'_>) -> Concern {
+        self.concern(session, self.share(|rule| rule.asks_of_session() && rule.may_concern(session)))
+    }
+
+    fn concern(&self, session: &SessionFacts<'_>, own: Arc<Scope>) -> Concern {
+        let common = Arc::clone(of(&self.common, session));
+        let fallback = self.watch.is_none().then_some(self.fallback);
+        Concern { common, own, selected: None, fallback }
+    }
+
+    fn share(&self, concerns: impl Fn(&Rule) -> bool) -> Arc<Scope> {
         let numbers = (0..).zip(&self.rules).filter(|(_, rule)| concerns(rule)).map(|(number, _)| number);
         self.scopes.share(&self.rules, numbers.collect())
     }
 
-    /// [`judge`](Self::judge), where `own` are the rules that ask something of the session, and `selected` those on
-    /// mailboxes that can concern the selected one, if that is known.
-    pub(super) fn judge_within(&self, own: &Scope, selected: Option<&Scope>, facts: &Facts<'_>) -> Verdict {
-        let candidates = self.candidates(&facts.session, own, selected, Sort::of(facts));
-        let rules = candidates.filter_map(|number| self.rules.get(number as usize));
+    /// [`judge`](Self::judge) by the rules that can concern the session.
+    pub(super) fn judge_by(&self, concern: &Concern, facts: &Facts<'_>) -> Verdict {
+        let rules = concern.of(Sort::of(facts)).filter_map(|number| self.rules.get(number as usize));
         let verdict = Self::first_match(rules, facts).unwrap_or_else(|decisions| self.fall_back(facts, decisions));
         self.tell(facts, verdict)
     }
 
-    /// [`judge_answer`](Self::judge_answer), in the same way.
-    pub(super) fn judge_answer_within(&self, own: &Scope, facts: &Facts<'_>) -> Verdict {
+    /// [`judge_answer`](Self::judge_answer) by the rules that can concern the session.
+    pub(super) fn judge_answer_by(&self, concern: &Concern, facts: &Facts<'_>) -> Verdict {
         let Some(answer) = &facts.answer else { return allowed(Vec::new()) };
-        let common = self.common(&facts.session);
-        let lists = if common.looks().and(own.looks()).any() {
-            [common.of_answers(), own.of_answers(), &[], &[]]
+        let lists = if concern.looks().any() {
+            [concern.common.of_answers(), concern.own.of_answers(), &[], &[]]
         } else {
             Default::default()
         };
@@ -66,51 +112,9 @@ impl Policy {
         let rules = Candidates(lists).filter_map(|number| self.rules.get(number as usize)).filter(concerned);
         self.tell(facts, Self::first_match(rules, facts).unwrap_or_else(allowed))
     }
-
-    fn candidates<'a>(
-        &'a self,
-        session: &SessionFacts<'_>,
-        own: &'a Scope,
-        selected: Option<&'a Scope>,
-        sort: Sort<'_>,
-    ) -> Candidates<'a> {
-        let of = |index: &'a super::index::Index| index.of(sort.command, sort.operation, sort.effect);
-        let common = self.common(session);
-        let anywhere = [of(common.anywhere()), of(own.anywhere())];
-        let at_mailboxes = match (sort.about, selected) {
-            (About::Nothing, _) => Default::default(),
-            (About::Selected(_), Some(selected)) => [of(selected.at_mailboxes()), &[]],
-            (About::Selected(_), None) | (About::Mailboxes, _) => [of(common.at_mailboxes()), of(own.at_mailboxes())],
-        };
-        let ([first, second], [third, fourth]) = (anywhere, at_mailboxes);
-        Candidates([first, second, third, fourth])
-    }
-
-    /// A permit for any command of a session, if no rule could say otherwise, report or count anything about it.
-    pub(super) fn permits_all_within(&self, session: &SessionFacts<'_>, own: &Scope) -> Option<Permit> {
-        let unruled = self.common(session).is_empty() && own.is_empty() && self.watch.is_none();
-        (unruled && self.fallback == Fallback::Allow).then_some(Permit(()))
-    }
-
-    /// The same for commands of one kind.
-    pub(super) fn permits_within(
-        &self,
-        session: &SessionFacts<'_>,
-        own: &Scope,
-        selected: Option<&Scope>,
-        sort: Sort<'_>,
-    ) -> Option<Permit> {
-        let unruled = self.watch.is_none() && self.candidates(session, own, selected, sort).is_empty();
-        let passes = self.fallback == Fallback::Allow || is_for_everybody(sort.operation);
-        (unruled && passes).then_some(Permit(()))
-    }
-
-    pub(super) fn looks_within(&self, session: &SessionFacts<'_>, own: &Scope) -> Looks {
-        self.common(session).looks().and(own.looks())
-    }
 }
 
-fn of<'a>(scopes: &'a [Scope; 2], session: &SessionFacts<'_>) -> &'a Scope {
+fn of<'a>(scopes: &'a [Arc<Scope>; 2], session: &SessionFacts<'_>) -> &'a Arc<Scope> {
     let [imap, pop3] = scopes;
     if session.connection.protocol == Protocol::Imap { imap } else { pop3 }
 }

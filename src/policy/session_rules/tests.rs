@@ -155,7 +155,7 @@ fn sessions_that_the_same_rules_concern_share_what_was_found() {
         let denied = matches!(rules.judge(&Facts::of_session(session)).outcome, Outcome::Deny(_));
         (denied, rules)
     };
-    let scope = |rules: &SessionRules| Arc::clone(&rules.own.borrow().as_ref().unwrap().scope);
+    let scope = |rules: &SessionRules| rules.own.borrow().as_ref().unwrap().concern.own();
     let [(ann, first), (bob, second), (ben, third)] = ["ann", "bob", "ben"].map(judged);
     assert_eq!((ann, bob, ben), (false, true, true));
     assert!(Arc::ptr_eq(&scope(&second), &scope(&third)) && !Arc::ptr_eq(&scope(&first), &scope(&second)));
