@@ -1,11 +1,11 @@
 //! The policy in force.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use arc_swap::{ArcSwap, Guard};
 
-use super::Policy;
+use super::{Meter, Policy};
 
 /// The policy in force, shared by all sessions and replaced as a whole.
 #[derive(Debug, Clone)]
@@ -16,6 +16,8 @@ struct InForce {
     policy: ArcSwap<Policy>,
     /// The number of that policy, or of the one before while it is being replaced: far cheaper to read.
     number: AtomicU64,
+    /// Told how long rules take, if anybody wants to know.
+    meter: OnceLock<Arc<dyn Meter>>,
 }
 
 impl PolicyHandle {
@@ -24,7 +26,7 @@ impl PolicyHandle {
     pub fn new(policy: Policy) -> Self {
         let number = 1;
         let policy = ArcSwap::from_pointee(Policy { number, ..policy });
-        Self(Arc::new(InForce { policy, number: AtomicU64::new(number) }))
+        Self(Arc::new(InForce { policy, number: AtomicU64::new(number), meter: OnceLock::new() }))
     }
 
     /// The policy in force at this moment, for this moment.
@@ -35,6 +37,15 @@ impl PolicyHandle {
     /// Its number: no two that were in force have the same.
     pub(super) fn number(&self) -> u64 {
         self.0.number.load(Ordering::Acquire)
+    }
+
+    /// Has `meter` told from now on how long rules take, this policy's and all that replace it; the first stays.
+    pub fn measure(&self, meter: Arc<dyn Meter>) {
+        self.0.meter.get_or_init(|| meter);
+    }
+
+    pub(super) fn meter(&self) -> Option<&dyn Meter> {
+        self.0.meter.get().map(|meter| &**meter)
     }
 
     /// The policy in force at this moment.

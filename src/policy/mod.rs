@@ -13,6 +13,7 @@ mod facts;
 mod group;
 mod handle;
 mod index;
+mod meter;
 mod network;
 mod pace;
 mod pattern;
@@ -35,6 +36,7 @@ pub use explain::{Explanation, Held, Looked};
 pub use facts::{Answer, AnswerKind, Arguments, ClientTls, Connection, Facts, SessionFacts};
 pub use group::Group;
 pub use handle::PolicyHandle;
+pub use meter::Meter;
 pub use pace::Pace;
 pub use rule::{Rule, RuleError};
 pub(crate) use rule::{check_network, check_time, network_of};
@@ -138,7 +140,7 @@ impl Policy {
     /// Judges one command. First match wins; with no match the default decides.
     #[must_use]
     pub fn judge(&self, facts: &Facts<'_>) -> Verdict {
-        self.judge_by(&self.concern_of_any(&facts.session), facts)
+        self.judge_by(self.concern_of_any(&facts.session).of(Sort::of(facts)), facts)
     }
 
     fn tell(&self, facts: &Facts<'_>, verdict: Verdict) -> Verdict {
@@ -184,6 +186,14 @@ impl Policy {
     #[must_use]
     pub fn permits_all(&self) -> Option<Permit> {
         (self.rules.is_empty() && self.fallback == Fallback::Allow && self.watch.is_none()).then_some(Permit(()))
+    }
+
+    /// Under what names it is told of decisions, by which action and in which mode: each rule whose matches are told,
+    /// and the default where it denies.
+    pub fn told(&self) -> impl Iterator<Item = (Arc<str>, ActionKind, Mode)> {
+        let rules = self.rules.iter().filter(|rule| rule.is_told());
+        let fallback = (self.fallback == Fallback::Deny).then(|| (FALLBACK.into(), ActionKind::Deny, Mode::Enforce));
+        rules.map(|rule| (Arc::clone(&rule.name), rule.kind(), rule.mode)).chain(fallback)
     }
 
     /// Its rules, in order.

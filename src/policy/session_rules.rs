@@ -5,7 +5,7 @@ use std::cell::{Cell, RefCell};
 
 use super::scope::{About, Looks, Sort};
 use super::within::Concern;
-use super::{Facts, Permit, Policy, PolicyHandle, SessionFacts, Verdict};
+use super::{Facts, Meter, Permit, Policy, PolicyHandle, SessionFacts, Verdict};
 
 /// Answers for the policy in force as [`Policy`] does for itself, and says the same. Rules whose conditions on the session
 /// do not hold are not looked at for each command.
@@ -15,7 +15,12 @@ pub struct SessionRules {
     /// The number of a policy that permits everything to everybody, which is looked at no more; 0 if there was none.
     permissive: Cell<u64>,
     own: RefCell<Option<Box<Own>>>,
+    /// How often rules were looked at for a command.
+    times: Cell<u32>,
 }
+
+/// How long it takes is measured the first time, and then every so many: the clock takes as long as a few rules.
+const MEASURED: u32 = 8;
 
 /// The rules that can concern a session.
 #[derive(Debug)]
@@ -35,7 +40,7 @@ impl SessionRules {
     /// By the policy in force.
     #[must_use]
     pub fn new(policy: PolicyHandle) -> Self {
-        Self { policy, permissive: Cell::new(0), own: RefCell::default() }
+        Self { policy, permissive: Cell::new(0), own: RefCell::default(), times: Cell::new(0) }
     }
 
     /// Judges one command.
@@ -43,7 +48,15 @@ impl SessionRules {
     pub fn judge(&self, facts: &Facts<'_>) -> Verdict {
         let policy = self.policy.load();
         let mut own = self.own.borrow_mut();
-        policy.judge_by(Own::find(&mut own, &policy, &facts.session, About::of(facts)), facts)
+        let sort = Sort::of(facts);
+        let candidates = Own::find(&mut own, &policy, &facts.session, sort.about).of(sort);
+        let meter = self.policy.meter().filter(|_| !candidates.is_empty() && self.is_measured());
+        let begun = meter.map(Meter::begin);
+        let verdict = policy.judge_by(candidates, facts);
+        if let (Some(meter), Some(begun)) = (meter, begun) {
+            meter.decided(begun);
+        }
+        verdict
     }
 
     /// Judges one answer of the server.
@@ -80,6 +93,13 @@ impl SessionRules {
             return Looks::default();
         }
         self.ask(session, About::Nothing, Concern::looks)
+    }
+
+    /// Whether this is one of the times that are measured.
+    fn is_measured(&self) -> bool {
+        let time = self.times.get();
+        self.times.set(time.wrapping_add(1));
+        time.is_multiple_of(MEASURED)
     }
 
     /// Most policies have no rules, and all is asked of them often.

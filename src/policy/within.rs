@@ -27,7 +27,7 @@ impl Concern {
     }
 
     /// The rules that a command of this kind can concern.
-    fn of<'a>(&'a self, sort: Sort<'_>) -> Candidates<'a> {
+    pub(super) fn of<'a>(&'a self, sort: Sort<'_>) -> Candidates<'a> {
         let (common, own) = (&self.common, &self.own);
         let [third, fourth] = match (sort.about, &self.selected) {
             (About::Nothing, _) => Default::default(),
@@ -92,9 +92,9 @@ impl Policy {
         self.scopes.share(&self.rules, numbers.collect())
     }
 
-    /// [`judge`](Self::judge) by the rules that can concern the session.
-    pub(super) fn judge_by(&self, concern: &Concern, facts: &Facts<'_>) -> Verdict {
-        let rules = concern.of(Sort::of(facts)).filter_map(|number| self.rules.get(number as usize));
+    /// [`judge`](Self::judge) by the rules that can concern the command.
+    pub(super) fn judge_by(&self, candidates: Candidates<'_>, facts: &Facts<'_>) -> Verdict {
+        let rules = candidates.filter_map(|number| self.rules.get(number as usize));
         let verdict = Self::first_match(rules, facts).unwrap_or_else(|decisions| self.fall_back(facts, decisions));
         self.tell(facts, verdict)
     }

@@ -1,9 +1,12 @@
 //! What a session's own rules say is what looking at every rule says.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Instant;
 
-use super::super::{Arguments, ClientTls, Connection, Facts, Fallback, Group, Outcome, Policy, PolicyHandle, Rule};
+use super::super::{
+    Arguments, ClientTls, Connection, Facts, Fallback, Group, Meter, Outcome, Policy, PolicyHandle, Rule,
+};
 use super::super::{SessionFacts, Sort, Verdict};
 use super::SessionRules;
 use crate::wire::{Effect, Operation, Protocol};
@@ -141,6 +144,43 @@ fn a_selected_mailbox_that_no_rule_is_about_is_looked_up_once() {
         let sort = Sort::of(&facts(selected));
         assert_eq!(rules.permits(&session, sort).is_some(), permitted, "{selected:?}");
     }
+}
+
+#[derive(Debug)]
+struct Counter(Instant, AtomicU32);
+
+impl Meter for Counter {
+    fn begin(&self) -> Instant {
+        self.0
+    }
+
+    fn decided(&self, since: Instant) {
+        assert_eq!(since, self.0);
+        self.1.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+#[test]
+fn the_first_command_that_rules_are_looked_at_for_is_measured_and_each_eighth() {
+    let connection = Connection::offline(Protocol::Imap, Instant::now());
+    let now = connection.accepted;
+    let session = SessionFacts { connection: &connection, tls: None, now, user: Some("ann"), logged_in: true };
+    let text = "name = 'r'\naction = 'deny'\ncommand = 'FETCH'\nmailbox = 'Board'";
+    let handle = PolicyHandle::new(Policy::new(vec![toml::from_str(text).unwrap()]));
+    let counter = Arc::new(Counter(now, AtomicU32::new(0)));
+    handle.measure(Arc::<Counter>::clone(&counter));
+    let rules = SessionRules::new(handle);
+    let times = |count: u32, facts: Facts<'_>| {
+        for _ in 0..count {
+            let _verdict = rules.judge(&facts);
+        }
+        counter.1.load(Ordering::Relaxed)
+    };
+    let fetch = Facts { command: "FETCH", selected: Some("Board"), ..Facts::of_session(session) };
+    assert_eq!(times(100, Facts { selected: Some("INBOX"), ..fetch }), 0);
+    assert_eq!(times(100, Facts { command: "STORE", ..fetch }), 0);
+    assert_eq!(times(1, fetch), 1);
+    assert_eq!(times(8, fetch), 2);
 }
 
 #[test]
