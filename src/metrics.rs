@@ -2,13 +2,14 @@
 //!
 //! Every family is declared in `metrics/families.rs`. Label values are words of closed sets or names of the
 //! configuration; nothing a peer sends becomes one. Every series exists from the start, so that a zero
-//! can be told from an absence, and so that no session waits for a series to be made; but those of rules
-//! begin with their first decision, for rules come and go while the proxy runs (`rules` bounds their number).
+//! can be told from an absence, and so that no session waits for a series to be made; those of rules
+//! from when they are in force, for rules come and go while the proxy runs (`rules` bounds their number).
 
 mod codes;
 mod commanded;
 mod commands;
 mod document;
+mod evaluations;
 mod families;
 mod histogram;
 mod labels;

@@ -105,7 +105,7 @@ pub(super) const UPSTREAM: Dimension = Dimension {
 /// Rules come and go with reloads, so only the series of the rest are made beforehand.
 pub(super) const RULE: Dimension = Dimension {
     labels: &["rule"],
-    configured: Some("the names of the first 4,096 rules that decided anything; `other` for the rest"),
+    configured: Some("the names of the first 4,096 rules that were in force since the start; `other` for the rest"),
     rows: |_| column(&["other"]),
 };
 pub(super) const CERTIFICATE: Dimension = Dimension {

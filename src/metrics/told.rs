@@ -6,9 +6,11 @@ use std::time::Duration;
 
 use prometheus::{IntCounter, IntGauge};
 
+use super::evaluations::Evaluations;
 use super::histogram::Histograms;
 use super::{Metrics, index_of, labels};
 use crate::fault::Code;
+use crate::policy::{Meter, Mode, Policy};
 use crate::session::{CloseReason, Event, Observation, ViolationKind};
 use crate::wire::{Protocol, Side};
 use crate::witness::{SessionInfo, TlsFacts};
@@ -153,6 +155,21 @@ impl Metrics {
         if let Some(since) = since {
             self.families.reloaded_at.set(since);
         }
+    }
+
+    /// These rules are in force from now on; `observing`: on a listener that enforces none.
+    pub(crate) fn rules_in_force(&self, policy: &Policy, observing: bool) {
+        for (rule, action, mode) in policy.told() {
+            let rule = self.rules.label(&rule);
+            for mode in std::iter::once(mode).chain(observing.then_some(Mode::Observe)) {
+                self.families.decisions.with_label_values(&[&*rule, action.as_label(), mode.as_label()]);
+            }
+        }
+    }
+
+    /// Measures how long rules take.
+    pub(crate) fn evaluations(&self) -> Arc<dyn Meter> {
+        Arc::new(Evaluations(Arc::clone(&self.families.evaluation)))
     }
 
     /// A session's task panicked.

@@ -24,6 +24,7 @@ use crate::heavy::HeavyHitters;
 use crate::hook::Hooks;
 use crate::metrics::{Certificate, Kept, Metrics, Minting};
 use crate::recording::{KeepSettings, Keeper};
+use crate::session::Posture;
 use crate::tls::Acceptor;
 use crate::witness::Witness;
 
@@ -102,6 +103,7 @@ pub async fn run_reloading(
     let names = config.listeners.iter().map(|listener| (listener.name.clone(), listener.protocol)).collect::<Vec<_>>();
     let upstreams = config.upstreams.iter().map(|upstream| upstream.name.clone()).collect::<Vec<_>>();
     let (keep, watch) = (config.policy.recordings.clone(), config.policy.watch);
+    let observing = config.listeners.iter().any(|listener| listener.posture == Posture::Observe);
     let plan = plan(config, transcript).map_err(RunError::Refused)?;
     let keeper = keep.map(keeper).transpose()?.map(Arc::new);
     let metrics = Metrics::new(&names, &upstreams).map_err(RunError::Metrics)?;
@@ -111,6 +113,7 @@ pub async fn run_reloading(
         witnesses.push(Arc::<HeavyHitters>::clone(&heavy));
         witnesses.push(Arc::<Metrics>::clone(&metrics));
         certificates(&plan, &metrics);
+        plan.policy.measure(metrics.evaluations());
         let (limit, places) = plan.compression;
         metrics.compression(limit, move || limit.saturating_sub(places.free()));
     }
@@ -144,9 +147,10 @@ pub async fn run_reloading(
         };
         helpers.spawn(admin::serve(socket, served, admin_stop.clone()));
     }
+    let in_force =
+        InForce { policy: plan.policy, hooks: plan.hooks.clone(), metrics: Arc::clone(&metrics), observing, watch };
+    in_force.tell_of_rules();
     if let Some((_, source)) = reloads {
-        let (policy, hooks, metrics) = (plan.policy, plan.hooks.clone(), Arc::clone(&metrics));
-        let in_force = InForce { policy, hooks, metrics, watch };
         helpers.spawn(reload::serve(source, in_force, shutdown.clone()));
     }
     let witnesses: Witnesses = witnesses.into();

@@ -105,7 +105,7 @@ impl Imap {
         out: &mut Outbox,
     ) -> Fate {
         if kind == DataKind::Other
-            && (self.interests.in_answers() || !self.mapped.is_empty())
+            && (self.looks.any() || !self.mapped.is_empty())
             && let Some(fate) = self.judge_data(line, end, now, out)
         {
             return fate;
@@ -284,7 +284,7 @@ impl Imap {
         if let Some(uid) = uid.filter(|_| !fetch.uid) {
             self.view.learn(fetch.number, uid);
         }
-        if let Some(size) = size.filter(|_| self.interests.arguments) {
+        if let Some(size) = size.filter(|_| !self.asks_no_arguments()) {
             let named = if fetch.uid { Some(fetch.number) } else { uid.or_else(|| self.view.uid_of(fetch.number)) };
             self.sizes.learn(fetch.number, named, size);
         }

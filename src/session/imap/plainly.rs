@@ -26,7 +26,8 @@ impl Imap {
         let mut passed = 0;
         if quiet
             && self.commands.is_fresh()
-            && let Some(permit) = self.setup.terms.policy.permits_all()
+            && !self.judges_answers()
+            && let Some(permit) = self.rules.permits(&self.session_facts(now), self.sort_of(before.command()))
         {
             passed = self.stand_repeats(&before, input, limit, &permit, now, out);
         }
@@ -77,7 +78,7 @@ impl Imap {
             && self.responses.framer.is_fresh()
             && matches!(self.phase, Phase::Command)
             && !self.is_transcribed(out)
-            && !self.interests.arguments;
+            && !self.looks.answers;
         let (mut rest, mut took) = (if ready { input } else { &[] }, None);
         let status_line = self.setup.terms.limits.status_line.min(hold);
         while !rest.is_empty() {

@@ -81,7 +81,7 @@ impl Imap {
         let mut seems_plain = !early && self.responses.at_boundary();
         self.responses.busy = true;
         if !inbox.is_empty() && self.responses.at_boundary() {
-            self.interests = self.setup.terms.policy.interests();
+            self.looks = self.look_again();
         }
         loop {
             if out.closing().is_some() || out.is_switching() || matches!(self.phase, Phase::Opaque) {
@@ -143,13 +143,13 @@ impl Imap {
                 if let Some(uid) = uid {
                     self.view.learn(number, uid);
                 }
-                if let Some(size) = size.filter(|_| self.interests.arguments) {
+                if let Some(size) = size.filter(|_| !self.asks_no_arguments()) {
                     self.sizes.learn(number, uid.or_else(|| self.view.uid_of(number)), size);
                 }
                 self.say(Speaker::Upstream, None, line, now, out);
                 true
             }
-            Some(PlainLine::Done { .. }) if self.interests.answers => false,
+            Some(PlainLine::Done { .. }) if self.looks.answers => false,
             Some(PlainLine::Done { tag }) => self.plainly_done(tag, line, now, out),
             None => false,
         }
