@@ -15,6 +15,7 @@ pub mod recording;
 pub mod redact;
 pub mod rehearsal;
 pub mod sandbox;
+pub mod service;
 pub mod session;
 pub mod tls;
 pub mod wire;
