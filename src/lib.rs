@@ -18,5 +18,6 @@ pub mod sandbox;
 pub mod service;
 pub mod session;
 pub mod tls;
+pub mod traces;
 pub mod wire;
 pub mod witness;

@@ -52,9 +52,12 @@ impl ServiceUrl {
         !self.tls && !local
     }
 
-    /// Whether it has no path of its own.
-    pub(crate) fn is_bare(&self) -> bool {
-        self.path == "/"
+    /// With this path, if it has none of its own.
+    pub(crate) fn or_path(mut self, path: &str) -> Self {
+        if self.path == "/" {
+            path.clone_into(&mut self.path);
+        }
+        self
     }
 }
 

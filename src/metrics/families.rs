@@ -218,6 +218,9 @@ families! {
     hook_answers: Counter IntCounterVec, "hook_answers_total", "Questions to hooks, by what came of them.", [HOOKED];
     hook_duration: Histogram Timings, "hook_duration_seconds", "How long hooks take to answer, or to fail.",
         [HOOKED], HANDSHAKE_SECONDS;
+    spans: Counter IntCounterVec, "trace_spans_total",
+        "Spans of traced sessions, by what became of them: exported; dropped as the queue was full, or as the session had \
+         too many; refused by the collector; failed: the collector was not reached in time.", [SPANNED];
     reloads: Counter IntCounterVec, "reloads_total", "Reloads of the configuration, by result.", [RELOAD];
     reload: Gauge IntGauge, "config_last_reload_successful",
         "Whether the configuration that was last looked at is in force.", [];

@@ -68,6 +68,7 @@ pub(super) const LOGIN: Dimension = listed(&["result"], |_| column(&["accepted",
 pub(super) const REJECTION: Dimension = listed(&["reason"], |_| column(REJECTIONS));
 pub(super) const LIMIT: Dimension = listed(&["limit"], |_| column(LIMITS));
 pub(super) const HOOKED: Dimension = listed(&["result"], |_| column(HOOK_RESULTS));
+pub(super) const SPANNED: Dimension = listed(&["result"], |_| column(SPAN_RESULTS));
 pub(super) const RELOAD: Dimension = listed(&["result"], |_| column(RELOADS));
 pub(super) const OUTCOME: Dimension = listed(&["result"], |_| column(OUTCOMES));
 pub(super) const CLASS: Dimension = listed(&["class"], |_| column(codes::CLASSES));
@@ -136,6 +137,8 @@ const LIMITS: &[&str] = &[
 ];
 /// What comes of a question to a hook.
 pub(super) const HOOK_RESULTS: &[&str] = &["allowed", "denied", "failed", "cached"];
+/// What becomes of a span.
+pub(super) const SPAN_RESULTS: &[&str] = &["exported", "queue_full", "session_full", "refused", "failed"];
 /// What comes of a reload.
 pub(super) const RELOADS: &[&str] = &["applied", "unchanged", "refused", "restart_needed"];
 /// How a command ended.

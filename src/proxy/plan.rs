@@ -13,6 +13,7 @@ use crate::hook::{HookSet, Hooks};
 use crate::policy::{Policy, PolicyHandle};
 use crate::session::{Compression, Places, Terms, TlsMode};
 use crate::tls::{Acceptor, Authority, AuthoritySettings, CertificateSettings};
+use crate::traces::Collector;
 use crate::wire::Protocol;
 
 /// What runs.
@@ -23,6 +24,8 @@ pub(super) struct Plan {
     pub(super) authority: Option<Arc<Authority>>,
     pub(super) policy: PolicyHandle,
     pub(super) hooks: Hooks,
+    /// Whoever takes traces, if there is one.
+    pub(super) collector: Option<Collector>,
 }
 
 /// One listener with all it needs.
@@ -77,6 +80,13 @@ fn build(config: Config, transcript: bool, missing: Missing) -> Result<Plan, Vec
         }
     };
     let hooks = hooks(&config, &mut faults);
+    let collector = match config.tracing.as_ref().map(Collector::new).transpose() {
+        Ok(collector) => collector,
+        Err(fault) => {
+            faults.push(fault);
+            None
+        }
+    };
     let policy = PolicyHandle::new(policy(&config));
     let places = Places::new(config.limits.compressed_sides);
     let mut listeners = Vec::new();
@@ -114,7 +124,7 @@ fn build(config: Config, transcript: bool, missing: Missing) -> Result<Plan, Vec
         });
     }
     let admin = config.admin.map(|admin| admin.address);
-    if faults.is_empty() { Ok(Plan { listeners, admin, authority, policy, hooks }) } else { Err(faults) }
+    if faults.is_empty() { Ok(Plan { listeners, admin, authority, policy, hooks, collector }) } else { Err(faults) }
 }
 
 fn hooks(config: &Config, faults: &mut Vec<Fault>) -> Hooks {

@@ -25,6 +25,7 @@ use crate::hook::Hooks;
 use crate::metrics::{Certificate, Metrics, Minting};
 use crate::recording::{KeepSettings, Keeper};
 use crate::tls::Acceptor;
+use crate::traces::Tracer;
 use crate::witness::Witness;
 
 /// What a stop allows sessions beyond `limits.drain_timeout` for their farewell: a client that takes
@@ -125,7 +126,12 @@ pub async fn run_reloading(
 
     let readiness = Arc::new(Readiness::starting());
     let (sessions, helpers) = (TaskTracker::new(), TaskTracker::new());
-    let admin_stop = CancellationToken::new();
+    let (admin_stop, traces_stop) = (CancellationToken::new(), CancellationToken::new());
+    let tracer = plan.collector.map(|collector| {
+        let (tracer, exporter) = collector.start(&metrics);
+        helpers.spawn(exporter.run(traces_stop.clone()));
+        tracer
+    });
     if let Some(socket) = admin {
         let served = Served {
             metrics: Arc::clone(&metrics),
@@ -143,7 +149,8 @@ pub async fn run_reloading(
     let witnesses: Witnesses = witnesses.into();
     let ids = Arc::new(AtomicU64::new(1));
     for (listener, socket) in bound {
-        let door = door(listener, &plan.hooks, &witnesses, &metrics, &ids);
+        let shared = Shared { hooks: &plan.hooks, witnesses: &witnesses, metrics: &metrics, tracer: tracer.as_ref() };
+        let door = door(listener, &shared, &ids);
         helpers.spawn(accept_all(socket, door, sessions.clone(), shutdown.clone()));
     }
     readiness.ready();
@@ -152,6 +159,8 @@ pub async fn run_reloading(
     shutdown.cancelled().await;
     readiness.draining();
     end(&sessions, drain + FAREWELL).await;
+    // the last spans come with the ends of the sessions
+    traces_stop.cancel();
     admin_stop.cancel();
     helpers.close();
     helpers.wait().await;
@@ -194,22 +203,25 @@ fn keeper(settings: KeepSettings) -> Result<Keeper, RunError> {
     Keeper::start(&settings).map_err(|source| RunError::Keep { directory: settings.directory, source })
 }
 
-fn door(
-    listener: PlannedListener,
-    hooks: &Hooks,
-    witnesses: &Witnesses,
-    metrics: &Arc<Metrics>,
-    ids: &Arc<AtomicU64>,
-) -> Arc<Door> {
+/// What all listeners share.
+struct Shared<'a> {
+    hooks: &'a Hooks,
+    witnesses: &'a Witnesses,
+    metrics: &'a Arc<Metrics>,
+    tracer: Option<&'a Arc<Tracer>>,
+}
+
+fn door(listener: PlannedListener, shared: &Shared<'_>, ids: &Arc<AtomicU64>) -> Arc<Door> {
     Arc::new(Door {
         name: listener.name.into(),
         protocol: listener.protocol,
         terms: listener.terms,
         acceptor: listener.acceptor,
         upstream: listener.upstream,
-        hooks: hooks.clone(),
-        witnesses: Arc::clone(witnesses),
-        metrics: Arc::clone(metrics),
+        hooks: shared.hooks.clone(),
+        witnesses: Arc::clone(shared.witnesses),
+        metrics: Arc::clone(shared.metrics),
+        tracer: shared.tracer.map(Arc::clone),
         ids: Arc::clone(ids),
     })
 }
