@@ -25,6 +25,7 @@ use std::time::Duration;
 use prometheus::{IntGauge, TextEncoder};
 use quick_cache::sync::Cache;
 
+pub(crate) use self::codes::word as response_code;
 use self::commanded::{ABORTED, Ended, OfProtocol, Tally};
 use self::families::Families;
 use self::labels::Names;

@@ -240,6 +240,9 @@ families! {
     recording_failures: Counter IntCounterVec, "recording_failures_total",
         "Recordings that are missing or not whole; disk: the file could not be made or written, and ends there; busy: \
          the disk was slower than what was to be kept.", [RECORDING_FAULT];
+    spans: Counter IntCounterVec, "trace_spans_total",
+        "Spans of traced sessions, by what became of them: exported; dropped as the queue was full, or as the session had \
+         too many; refused by the collector; failed: the collector was not reached in time.", [SPANNED];
     reloads: Counter IntCounterVec, "reloads_total", "Reloads of the configuration, by result.", [RELOAD];
     reload: Gauge IntGauge, "config_last_reload_successful",
         "Whether the configuration that was last looked at is in force.", [];

@@ -55,6 +55,7 @@ impl Summary {
             Observation::Violated(violation) => {
                 tracing::warn!(
                     session,
+                    trace = info.trace.map(display),
                     listener = %info.listener,
                     client = %info.client,
                     side = violation.side.as_label(),
@@ -115,6 +116,7 @@ fn decided(info: &SessionInfo, id: CommandId, decision: &Decision) {
         ($level:ident) => {
             tracing::$level!(
                 session = info.id,
+                trace = info.trace.map(display),
                 listener = %info.listener,
                 client = %info.client,
                 command_id = id.0,
@@ -155,6 +157,7 @@ impl Witness for LogWitness {
     fn upstream_failed(&self, info: &SessionInfo, fault: &Fault) {
         tracing::warn!(
             session = info.id,
+            trace = info.trace.map(display),
             listener = %info.listener,
             upstream = %info.upstream,
             address = %info.upstream_address,
@@ -197,6 +200,7 @@ impl Witness for LogWitness {
         let tls = |facts: &Option<crate::witness::TlsFacts>| facts.as_ref().map(|facts| facts.version.clone());
         tracing::info!(
             session = info.id,
+            trace = info.trace.map(display),
             listener = %info.listener,
             protocol = info.protocol.as_label(),
             client = %info.client,
@@ -263,6 +267,7 @@ mod tests {
             upstream: "provider".into(),
             upstream_address: "imap.example.com:993".into(),
             started: jiff::Timestamp::UNIX_EPOCH,
+            trace: None,
             client_tls: None,
             upstream_tls: None,
         };

@@ -12,9 +12,10 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::connection::Door;
+use super::gauges;
 use super::listener::{accept_all, bind};
 use super::observe::LogWitness;
-use super::plan::{Plan, PlannedListener, plan};
+use super::plan::{PlannedListener, plan};
 use super::record::Witnesses;
 use super::reload::{self, InForce, ReloadHandle, ReloadSource};
 use crate::admin::{self, Readiness, Served};
@@ -22,10 +23,10 @@ use crate::config::Config;
 use crate::fault::Fault;
 use crate::heavy::HeavyHitters;
 use crate::hook::Hooks;
-use crate::metrics::{Certificate, Kept, Metrics, Minting};
+use crate::metrics::Metrics;
 use crate::recording::{KeepSettings, Keeper};
 use crate::session::Posture;
-use crate::tls::Acceptor;
+use crate::traces::Tracer;
 use crate::witness::Witness;
 
 /// What a stop allows sessions beyond `limits.drain_timeout` for their farewell: a client that takes
@@ -112,31 +113,26 @@ pub async fn run_reloading(
     if metrics.are_asked_for() {
         witnesses.push(Arc::<HeavyHitters>::clone(&heavy));
         witnesses.push(Arc::<Metrics>::clone(&metrics));
-        certificates(&plan, &metrics);
+        gauges::of_plan(&plan, &metrics);
         plan.policy.measure(metrics.evaluations());
-        let (limit, places) = plan.compression;
-        metrics.compression(limit, move || limit.saturating_sub(places.free()));
     }
     if let Some(keeper) = keeper {
-        let tally = keeper.tally();
-        metrics.recordings(move || {
-            let [begun, octets, failed, outrun] = tally.read();
-            Kept { begun, octets, failed, outrun }
-        });
+        gauges::of_recordings(&keeper, &metrics);
         witnesses.push(keeper);
     }
 
     let admin = plan.admin.map(|address| bind_as("the admin endpoint", address)).transpose()?;
-    let bound = plan.listeners.into_iter().map(|listener| {
-        let socket = bind_as(&format!("listener `{}`", listener.name), listener.address)?;
-        Ok((listener, socket))
-    });
-    let bound = bound.collect::<Result<Vec<_>, RunError>>()?;
+    let bound = bind_all(plan.listeners)?;
     let report = report(&bound, admin.as_ref().zip(plan.admin));
 
     let readiness = Arc::new(Readiness::starting());
     let (sessions, helpers) = (TaskTracker::new(), TaskTracker::new());
-    let admin_stop = CancellationToken::new();
+    let (admin_stop, traces_stop) = (CancellationToken::new(), CancellationToken::new());
+    let tracer = plan.collector.map(|collector| {
+        let (tracer, exporter) = collector.start(&metrics);
+        helpers.spawn(exporter.run(traces_stop.clone()));
+        tracer
+    });
     if let Some(socket) = admin {
         let served = Served {
             metrics: Arc::clone(&metrics),
@@ -156,7 +152,8 @@ pub async fn run_reloading(
     let witnesses: Witnesses = witnesses.into();
     let ids = Arc::new(AtomicU64::new(1));
     for (listener, socket) in bound {
-        let door = door(listener, &plan.hooks, &witnesses, &metrics, &ids);
+        let shared = Shared { hooks: &plan.hooks, witnesses: &witnesses, metrics: &metrics, tracer: tracer.as_ref() };
+        let door = door(listener, &shared, &ids);
         helpers.spawn(accept_all(socket, door, sessions.clone(), shutdown.clone()));
     }
     readiness.ready();
@@ -165,10 +162,20 @@ pub async fn run_reloading(
     shutdown.cancelled().await;
     readiness.draining();
     end(&sessions, drain + FAREWELL).await;
+    // the last spans come with the ends of the sessions
+    traces_stop.cancel();
     admin_stop.cancel();
     helpers.close();
     helpers.wait().await;
     Ok(())
+}
+
+fn bind_all(listeners: Vec<PlannedListener>) -> Result<Vec<(PlannedListener, TcpListener)>, RunError> {
+    let bound = listeners.into_iter().map(|listener| {
+        let socket = bind_as(&format!("listener `{}`", listener.name), listener.address)?;
+        Ok((listener, socket))
+    });
+    bound.collect()
 }
 
 fn report(bound: &[(PlannedListener, TcpListener)], admin: Option<(&TcpListener, SocketAddr)>) -> Bound {
@@ -184,45 +191,29 @@ async fn end(sessions: &TaskTracker, patience: Duration) {
     }
 }
 
-/// Tells the metrics whom to ask for certificates.
-fn certificates(plan: &Plan, metrics: &Metrics) {
-    if let Some(authority) = plan.authority.clone() {
-        let expires = jiff::Timestamp::try_from(authority.not_after()).map(jiff::Timestamp::as_second).ok();
-        metrics.certificate(Certificate::Authority, move || expires);
-        metrics.authority(move || {
-            let (minted, hits) = authority.minting();
-            Minting { minted, hits }
-        });
-    }
-    for listener in &plan.listeners {
-        let expires = listener.acceptor.as_ref().and_then(Acceptor::expires);
-        metrics.certificate(Certificate::Listener(&listener.name), move || expires);
-        if let Some(connector) = listener.upstream.connector.clone() {
-            metrics.certificate(Certificate::Upstream(&listener.upstream.name), move || connector.expires());
-        }
-    }
-}
-
 fn keeper(settings: KeepSettings) -> Result<Keeper, RunError> {
     Keeper::start(&settings).map_err(|source| RunError::Keep { directory: settings.directory, source })
 }
 
-fn door(
-    listener: PlannedListener,
-    hooks: &Hooks,
-    witnesses: &Witnesses,
-    metrics: &Arc<Metrics>,
-    ids: &Arc<AtomicU64>,
-) -> Arc<Door> {
+/// What all listeners share.
+struct Shared<'a> {
+    hooks: &'a Hooks,
+    witnesses: &'a Witnesses,
+    metrics: &'a Arc<Metrics>,
+    tracer: Option<&'a Arc<Tracer>>,
+}
+
+fn door(listener: PlannedListener, shared: &Shared<'_>, ids: &Arc<AtomicU64>) -> Arc<Door> {
     Arc::new(Door {
         name: listener.name.into(),
         protocol: listener.protocol,
         terms: listener.terms,
         acceptor: listener.acceptor,
         upstream: listener.upstream,
-        hooks: hooks.clone(),
-        witnesses: Arc::clone(witnesses),
-        metrics: Arc::clone(metrics),
+        hooks: shared.hooks.clone(),
+        witnesses: Arc::clone(shared.witnesses),
+        metrics: Arc::clone(shared.metrics),
+        tracer: shared.tracer.map(Arc::clone),
         ids: Arc::clone(ids),
     })
 }

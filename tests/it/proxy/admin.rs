@@ -7,7 +7,7 @@ use tokio::net::TcpStream;
 
 use super::rig::{Proxy, Server, greet_and_noop, listener, soon, upstream};
 
-async fn get(address: SocketAddr, path: &str) -> String {
+pub(super) async fn get(address: SocketAddr, path: &str) -> String {
     get_as(address, path, "*/*").await
 }
 
