@@ -116,7 +116,7 @@ fn build(config: Config, transcript: bool, missing: Missing) -> Result<Plan, Vec
     let token_file = config.admin.and_then(|admin| admin.token_file);
     let token = token_file.and_then(|path| noted(Token::read(&path), &mut faults));
     let compression = (compressed_sides, places);
-    let plan = Plan { listeners, admin, token, authority, policy, hooks, collector, compression };
+    let plan = Plan { listeners, admin, token, authority, policy, hooks, compression, collector };
     if faults.is_empty() { Ok(plan) } else { Err(faults) }
 }
 

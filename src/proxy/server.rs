@@ -101,14 +101,11 @@ pub async fn run_reloading(
     let mut witnesses = witnesses;
     witnesses.push(Arc::new(LogWitness::new()));
     let transcript = witnesses.iter().any(|witness| witness.wants_transcript());
-    let names = config.listeners.iter().map(|listener| (listener.name.clone(), listener.protocol)).collect::<Vec<_>>();
-    let upstreams = config.upstreams.iter().map(|upstream| upstream.name.clone()).collect::<Vec<_>>();
+    let metrics = Arc::new(metrics_for(&config)?);
     let (keep, watch) = (config.policy.recordings.clone(), config.policy.watch);
     let observing = config.listeners.iter().any(|listener| listener.posture == Posture::Observe);
     let plan = plan(config, transcript).map_err(RunError::Refused)?;
     let keeper = keep.map(keeper).transpose()?.map(Arc::new);
-    let metrics = Metrics::new(&names, &upstreams).map_err(RunError::Metrics)?;
-    let metrics = Arc::new(if plan.admin.is_some() { metrics } else { metrics.for_nobody() });
     let heavy = Arc::new(HeavyHitters::new());
     if metrics.are_asked_for() {
         witnesses.push(Arc::<HeavyHitters>::clone(&heavy));
@@ -149,11 +146,10 @@ pub async fn run_reloading(
     if let Some((_, source)) = reloads {
         helpers.spawn(reload::serve(source, in_force, shutdown.clone()));
     }
-    let witnesses: Witnesses = witnesses.into();
-    let ids = Arc::new(AtomicU64::new(1));
+    let shared =
+        Shared { hooks: plan.hooks, witnesses: witnesses.into(), metrics, tracer, ids: Arc::new(AtomicU64::new(1)) };
     for (listener, socket) in bound {
-        let shared = Shared { hooks: &plan.hooks, witnesses: &witnesses, metrics: &metrics, tracer: tracer.as_ref() };
-        let door = door(listener, &shared, &ids);
+        let door = Arc::new(shared.door(listener));
         helpers.spawn(accept_all(socket, door, sessions.clone(), shutdown.clone()));
     }
     readiness.ready();
@@ -196,26 +192,38 @@ fn keeper(settings: KeepSettings) -> Result<Keeper, RunError> {
 }
 
 /// What all listeners share.
-struct Shared<'a> {
-    hooks: &'a Hooks,
-    witnesses: &'a Witnesses,
-    metrics: &'a Arc<Metrics>,
-    tracer: Option<&'a Arc<Tracer>>,
+struct Shared {
+    hooks: Hooks,
+    witnesses: Witnesses,
+    metrics: Arc<Metrics>,
+    tracer: Option<Arc<Tracer>>,
+    ids: Arc<AtomicU64>,
 }
 
-fn door(listener: PlannedListener, shared: &Shared<'_>, ids: &Arc<AtomicU64>) -> Arc<Door> {
-    Arc::new(Door {
-        name: listener.name.into(),
-        protocol: listener.protocol,
-        terms: listener.terms,
-        acceptor: listener.acceptor,
-        upstream: listener.upstream,
-        hooks: shared.hooks.clone(),
-        witnesses: Arc::clone(shared.witnesses),
-        metrics: Arc::clone(shared.metrics),
-        tracer: shared.tracer.map(Arc::clone),
-        ids: Arc::clone(ids),
-    })
+impl Shared {
+    fn door(&self, listener: PlannedListener) -> Door {
+        Door {
+            name: listener.name.into(),
+            protocol: listener.protocol,
+            terms: listener.terms,
+            acceptor: listener.acceptor,
+            upstream: listener.upstream,
+            hooks: self.hooks.clone(),
+            witnesses: Arc::clone(&self.witnesses),
+            metrics: Arc::clone(&self.metrics),
+            tracer: self.tracer.clone(),
+            ids: Arc::clone(&self.ids),
+        }
+    }
+}
+
+/// Metrics of what is configured; without an endpoint nobody can ask for them.
+fn metrics_for(config: &Config) -> Result<Metrics, RunError> {
+    let listeners: Vec<_> =
+        config.listeners.iter().map(|listener| (listener.name.clone(), listener.protocol)).collect();
+    let upstreams: Vec<_> = config.upstreams.iter().map(|upstream| upstream.name.clone()).collect();
+    let metrics = Metrics::new(&listeners, &upstreams).map_err(RunError::Metrics)?;
+    Ok(if config.admin.is_some() { metrics } else { metrics.for_nobody() })
 }
 
 fn bind_as(what: &str, address: SocketAddr) -> Result<TcpListener, RunError> {
