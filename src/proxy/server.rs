@@ -15,7 +15,7 @@ use super::connection::Door;
 use super::gauges;
 use super::listener::{accept_all, bind};
 use super::observe::LogWitness;
-use super::plan::{PlannedListener, plan};
+use super::plan::{Plan, PlannedListener, plan};
 use super::record::Witnesses;
 use super::reload::{self, InForce, ReloadHandle, ReloadSource};
 use crate::admin::{self, Readiness, Served};
@@ -105,18 +105,9 @@ pub async fn run_reloading(
     let (keep, watch) = (config.policy.recordings.clone(), config.policy.watch);
     let observing = config.listeners.iter().any(|listener| listener.posture == Posture::Observe);
     let plan = plan(config, transcript).map_err(RunError::Refused)?;
-    let keeper = keep.map(keeper).transpose()?.map(Arc::new);
+    let keeper = keep.map(keeper).transpose()?;
     let heavy = Arc::new(HeavyHitters::new());
-    if metrics.are_asked_for() {
-        witnesses.push(Arc::<HeavyHitters>::clone(&heavy));
-        witnesses.push(Arc::<Metrics>::clone(&metrics));
-        gauges::of_plan(&plan, &metrics);
-        plan.policy.measure(metrics.evaluations());
-    }
-    if let Some(keeper) = keeper {
-        gauges::of_recordings(&keeper, &metrics);
-        witnesses.push(keeper);
-    }
+    enlist(&mut witnesses, &plan, keeper, &metrics, &heavy);
 
     let admin = plan.admin.map(|address| bind_as("the admin endpoint", address)).transpose()?;
     let bound = bind_all(plan.listeners)?;
@@ -164,6 +155,26 @@ pub async fn run_reloading(
     helpers.close();
     helpers.wait().await;
     Ok(())
+}
+
+/// Whoever is configured to be told becomes a witness, and the metrics learn whom to ask.
+fn enlist(
+    witnesses: &mut Vec<Arc<dyn Witness>>,
+    plan: &Plan,
+    keeper: Option<Keeper>,
+    metrics: &Arc<Metrics>,
+    heavy: &Arc<HeavyHitters>,
+) {
+    if metrics.are_asked_for() {
+        witnesses.push(Arc::<HeavyHitters>::clone(heavy));
+        witnesses.push(Arc::<Metrics>::clone(metrics));
+        gauges::of_plan(plan, metrics);
+        plan.policy.measure(metrics.evaluations());
+    }
+    if let Some(keeper) = keeper {
+        gauges::of_recordings(&keeper, metrics);
+        witnesses.push(Arc::new(keeper));
+    }
 }
 
 fn bind_all(listeners: Vec<PlannedListener>) -> Result<Vec<(PlannedListener, TcpListener)>, RunError> {
