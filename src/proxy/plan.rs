@@ -63,14 +63,7 @@ pub(super) fn plan(config: Config, transcript: bool) -> Result<Plan, Vec<Fault>>
 
 fn build(config: Config, transcript: bool, missing: Missing) -> Result<Plan, Vec<Fault>> {
     let mut faults = names(&config);
-    let mut upstreams = Vec::new();
-    for settings in &config.upstreams {
-        let built = crate::tls::server_name(settings).and_then(|name| Ok((Upstream::new(settings)?, name)));
-        match built {
-            Ok((upstream, name)) => upstreams.push((Arc::new(upstream), name.to_str().into_owned())),
-            Err(fault) => faults.push(fault),
-        }
-    }
+    let upstreams = upstreams(&config, &mut faults);
     let minting =
         config.listeners.iter().any(|listener| matches!(listener.certificate, Some(CertificateSettings::Mint(_))));
     let authority = match config.authority.as_ref().filter(|_| minting).map(|settings| authority(settings, missing)) {
@@ -121,13 +114,23 @@ fn build(config: Config, transcript: bool, missing: Missing) -> Result<Plan, Vec
     }
     let admin = config.admin.as_ref().map(|admin| admin.address);
     let token = config.admin.and_then(|admin| admin.token_file).map(|path| Token::read(&path));
-    let token = token.transpose().unwrap_or_else(|fault| {
-        faults.push(fault);
-        None
-    });
+    let token = token.and_then(|read| read.map_err(|fault| faults.push(fault)).ok());
     let compression = (compressed_sides, places);
     let plan = Plan { listeners, admin, token, authority, policy, hooks, compression };
     if faults.is_empty() { Ok(plan) } else { Err(faults) }
+}
+
+/// Each with the name that its certificate is for.
+fn upstreams(config: &Config, faults: &mut Vec<Fault>) -> Vec<(Arc<Upstream>, String)> {
+    let mut upstreams = Vec::new();
+    for settings in &config.upstreams {
+        let built = crate::tls::server_name(settings).and_then(|name| Ok((Upstream::new(settings)?, name)));
+        match built {
+            Ok((upstream, name)) => upstreams.push((Arc::new(upstream), name.to_str().into_owned())),
+            Err(fault) => faults.push(fault),
+        }
+    }
+    upstreams
 }
 
 fn hooks(config: &Config, faults: &mut Vec<Fault>) -> Hooks {

@@ -103,32 +103,20 @@ pub async fn run_reloading(
     let upstreams = config.upstreams.iter().map(|upstream| upstream.name.clone()).collect::<Vec<_>>();
     let (keep, watch) = (config.policy.recordings.clone(), config.policy.watch);
     let plan = plan(config, transcript).map_err(RunError::Refused)?;
-    let keeper = keep.map(keeper).transpose()?.map(Arc::new);
     let metrics = Metrics::new(&names, &upstreams).map_err(RunError::Metrics)?;
     let metrics = Arc::new(if plan.admin.is_some() { metrics } else { metrics.for_nobody() });
     let heavy = Arc::new(HeavyHitters::new());
     if metrics.are_asked_for() {
         witnesses.push(Arc::<HeavyHitters>::clone(&heavy));
         witnesses.push(Arc::<Metrics>::clone(&metrics));
-        certificates(&plan, &metrics);
-        let (limit, places) = plan.compression;
-        metrics.compression(limit, move || limit.saturating_sub(places.free()));
+        sources(&plan, &metrics);
     }
-    if let Some(keeper) = keeper {
-        let tally = keeper.tally();
-        metrics.recordings(move || {
-            let [begun, octets, failed, outrun] = tally.read();
-            Kept { begun, octets, failed, outrun }
-        });
-        witnesses.push(keeper);
+    if let Some(settings) = keep {
+        witnesses.push(Arc::new(keeper(settings, &metrics)?));
     }
 
     let admin = plan.admin.map(|address| bind_as("the admin endpoint", address)).transpose()?;
-    let bound = plan.listeners.into_iter().map(|listener| {
-        let socket = bind_as(&format!("listener `{}`", listener.name), listener.address)?;
-        Ok((listener, socket))
-    });
-    let bound = bound.collect::<Result<Vec<_>, RunError>>()?;
+    let bound = plan.listeners.into_iter().map(bind_listener).collect::<Result<Vec<_>, _>>()?;
     let report = report(&bound, admin.as_ref().zip(plan.admin));
 
     let readiness = Arc::new(Readiness::starting());
@@ -180,8 +168,10 @@ async fn end(sessions: &TaskTracker, patience: Duration) {
     }
 }
 
-/// Tells the metrics whom to ask for certificates.
-fn certificates(plan: &Plan, metrics: &Metrics) {
+/// Tells the metrics whom to ask for certificates, and for what is compressed.
+fn sources(plan: &Plan, metrics: &Metrics) {
+    let (limit, places) = plan.compression.clone();
+    metrics.compression(limit, move || limit.saturating_sub(places.free()));
     if let Some(authority) = plan.authority.clone() {
         let expires = jiff::Timestamp::try_from(authority.not_after()).map(jiff::Timestamp::as_second).ok();
         metrics.certificate(Certificate::Authority, move || expires);
@@ -199,8 +189,14 @@ fn certificates(plan: &Plan, metrics: &Metrics) {
     }
 }
 
-fn keeper(settings: KeepSettings) -> Result<Keeper, RunError> {
-    Keeper::start(&settings).map_err(|source| RunError::Keep { directory: settings.directory, source })
+fn keeper(settings: KeepSettings, metrics: &Metrics) -> Result<Keeper, RunError> {
+    let keeper = Keeper::start(&settings).map_err(|source| RunError::Keep { directory: settings.directory, source })?;
+    let tally = keeper.tally();
+    metrics.recordings(move || {
+        let [begun, octets, failed, outrun] = tally.read();
+        Kept { begun, octets, failed, outrun }
+    });
+    Ok(keeper)
 }
 
 fn door(
@@ -221,6 +217,11 @@ fn door(
         metrics: Arc::clone(metrics),
         ids: Arc::clone(ids),
     })
+}
+
+fn bind_listener(listener: PlannedListener) -> Result<(PlannedListener, TcpListener), RunError> {
+    let socket = bind_as(&format!("listener `{}`", listener.name), listener.address)?;
+    Ok((listener, socket))
 }
 
 fn bind_as(what: &str, address: SocketAddr) -> Result<TcpListener, RunError> {
