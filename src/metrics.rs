@@ -34,7 +34,7 @@ use self::sources::Sources;
 pub(crate) use self::sources::{Certificate, Minting};
 pub(crate) use self::told::{Runtime, Sampler};
 use crate::per_session::PerSession;
-use crate::session::{CommandId, Event, Extent, Observation, State};
+use crate::session::{Answered, CommandId, Completion, Event, Extent, Observation, State};
 use crate::wire::{Protocol, ShortText};
 use crate::witness::{SessionInfo, Witness};
 
@@ -118,7 +118,7 @@ impl Metrics {
     #[must_use]
     pub fn render_openmetrics(&self) -> String {
         self.refresh();
-        openmetrics::encode(&self.families.registry.gather())
+        openmetrics::encode(&self.families.registry.gather(), &self.families.command_duration)
     }
 
     /// The most lines with a value that the endpoint can have, whatever peers do.
@@ -153,6 +153,13 @@ impl Metrics {
             Observation::CommandCompleted { id, completion, by, code, latency } => {
                 if let Some(kind) = pending.ended(*id) {
                     let code = code.as_ref().map(ShortText::as_str);
+                    if let Some(trace) = info.trace
+                        && *by == Answered::Upstream
+                        && *completion != Completion::Aborted
+                        && let Ok(at) = info.started.checked_add(event.at)
+                    {
+                        of.exemplify(kind, *latency, trace, at);
+                    }
                     tally.ended(of, kind, End { completion: *completion, by: *by, code, latency: *latency });
                     if pending.idling.is_some_and(|(idle, _)| idle == *id) {
                         self.idle_ended(pending, event.at);
