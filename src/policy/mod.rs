@@ -9,6 +9,7 @@ mod condition;
 mod decision;
 mod edit;
 mod explain;
+mod expression;
 mod facts;
 mod group;
 mod handle;
@@ -24,11 +25,14 @@ mod throttle;
 mod verdict;
 mod window;
 
+use core::sync::atomic::{AtomicU64, Ordering};
 use std::sync::Arc;
 
 pub use decision::{ActionKind, Decision, Level, Mode};
 pub use edit::Edit;
 pub use explain::{Explanation, Held, Looked};
+pub use expression::Attribute;
+pub(crate) use expression::{Expression, ExpressionError, Fault};
 pub use facts::{Answer, AnswerKind, Arguments, ClientTls, Connection, Facts, SessionFacts};
 pub use group::Group;
 pub use handle::PolicyHandle;
@@ -76,6 +80,8 @@ pub struct Policy {
     of_answers: Vec<usize>,
     looks_at_answers: bool,
     looks_at_mailboxes: bool,
+    /// How often an expression could not be computed.
+    failures: Arc<AtomicU64>,
     /// Absent in the live proxy.
     watch: Option<Arc<dyn Watch>>,
 }
@@ -110,6 +116,11 @@ impl Policy {
                 *membership = Membership::Of(Arc::clone(group));
             }
         }
+        let failures = Arc::default();
+        for expression in rules.iter_mut().flat_map(Rule::expressions) {
+            expression.bind(groups);
+            expression.count_in(&failures);
+        }
         let index = Index::new(&rules);
         let looks_at_answers = rules.iter().any(Rule::is_for_answers);
         let looks_at_mailboxes = rules.iter().any(Rule::guards_mailboxes);
@@ -119,7 +130,7 @@ impl Policy {
         } else {
             Vec::new()
         };
-        Self { rules, fallback, index, of_answers, looks_at_answers, looks_at_mailboxes, watch: None }
+        Self { rules, fallback, index, of_answers, looks_at_answers, looks_at_mailboxes, failures, watch: None }
     }
 
     /// The same policy, of whose judgements `watch` is told.
@@ -216,8 +227,18 @@ impl Policy {
         &self.rules
     }
 
-    /// Throttles of rules that stand in `other` too, and say the same, go on with what they counted.
+    /// How often the expression of a rule could not be computed, as where it divides by zero. That counts as not known.
+    #[must_use]
+    pub fn expression_failures(&self) -> u64 {
+        self.failures.load(Ordering::Relaxed)
+    }
+
+    /// Throttles of rules that stand in `other` too, and say the same, go on with what they counted; so do expressions.
     pub fn inherit(&mut self, other: &Self) {
+        self.failures = Arc::clone(&other.failures);
+        for expression in self.rules.iter_mut().flat_map(Rule::expressions) {
+            expression.count_in(&other.failures);
+        }
         for rule in &mut self.rules {
             let Action::Throttle(throttler) = &mut rule.action else { continue };
             let old = other.rules.iter().find(|old| old.name == rule.name);
