@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use bytesize::ByteSize;
 use toml::de::DeTable;
 
 use super::across::{called, text};
@@ -95,6 +96,10 @@ fn help(error: &ExpressionError, written: &str) -> String {
             None => format!("the functions are {}", list(&FUNCTIONS)),
         },
         Fault::Excluded(_) => "there are texts, whole numbers, lists of these, `true` and `false`".to_owned(),
+        Fault::Type("a number", "a text") if octets(written.get(error.at.clone())).is_some() => {
+            format!("a size is its octets: write `{}`", octets(written.get(error.at.clone())).unwrap_or_default())
+        }
+        Fault::Type("true or false", "a number") => "compare it, as `octets > 1048576`".to_owned(),
         Fault::Type(..) | Fault::Uncomparable(..) => {
             "a text stands in quotes, a number does not; what each attribute is stands in docs/policy.md".to_owned()
         }
@@ -110,6 +115,11 @@ fn help(error: &ExpressionError, written: &str) -> String {
         Fault::Taken => "an attribute has it; call each text of the list `x`".to_owned(),
         Fault::Constant => "name what it hangs on, as `user` or `octets`, or leave `when` out".to_owned(),
     }
+}
+
+/// What a size with its unit, in the quotes of an expression, comes to.
+fn octets(literal: Option<&str>) -> Option<u64> {
+    literal?.trim_matches(['"', '\'']).parse::<ByteSize>().ok().map(|size| size.as_u64())
 }
 
 /// Where in the file a range of octets of the text stands; `raw` is how the text is written there.

@@ -214,6 +214,8 @@ families! {
          added.", [PROTOCOL, TO, ALTERATION, CHANGE];
     decisions: Counter IntCounterVec, "policy_decisions_total",
         "What rules decided, or would have. A rule's series begins with its first decision.", [RULE, ACTION, MODE];
+    expression_failures: Counter IntCounter, "policy_expression_failures_total",
+        "Conditions `when` that could not be computed, as by a division by zero; they count as not known.", [];
     alerts: Counter IntCounterVec, "policy_alerts_total", "Decisions of rules with alert = true.", [PROTOCOL];
     hook_answers: Counter IntCounterVec, "hook_answers_total", "Questions to hooks, by what came of them.", [HOOKED];
     hook_duration: Histogram Timings, "hook_duration_seconds", "How long hooks take to answer, or to fail.",

@@ -1,4 +1,4 @@
-//! What is not told but asked for at each scrape: certificates and the authority's counts.
+//! What is not told but asked for at each scrape: certificates, the authority's counts, and the policy's.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -24,6 +24,7 @@ pub(crate) struct Minting {
 }
 
 type Expiry = Arc<dyn Fn() -> Option<i64> + Send + Sync>;
+type Failures = Arc<dyn Fn() -> u64 + Send + Sync>;
 type Minted = Arc<dyn Fn() -> Minting + Send + Sync>;
 
 /// Who is asked. No session takes this lock; one scrape asks at a time.
@@ -34,6 +35,7 @@ pub(super) struct Sources(Mutex<Asked>);
 struct Asked {
     expiries: Vec<([String; 2], Expiry)>,
     minting: Option<Minted>,
+    failures: Option<Failures>,
 }
 
 impl Metrics {
@@ -56,6 +58,12 @@ impl Metrics {
         asked.minting = Some(Arc::new(minting));
     }
 
+    /// `failures` tells how often an expression of a rule could not be computed so far.
+    pub(crate) fn expressions(&self, failures: impl Fn() -> u64 + Send + Sync + 'static) {
+        let mut asked = self.sources.0.lock().unwrap_or_else(PoisonError::into_inner);
+        asked.failures = Some(Arc::new(failures));
+    }
+
     /// Asks, before a scrape.
     pub(super) fn refresh(&self) {
         let asked = self.sources.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -69,6 +77,10 @@ impl Metrics {
             let (made, had) = (&self.families.minted, &self.families.mint_hits);
             made.inc_by(minted.saturating_sub(made.get()));
             had.inc_by(hits.saturating_sub(had.get()));
+        }
+        if let Some(failures) = &asked.failures {
+            let failed = &self.families.expression_failures;
+            failed.inc_by(failures().saturating_sub(failed.get()));
         }
     }
 }

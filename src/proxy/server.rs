@@ -112,7 +112,7 @@ pub async fn run_reloading(
     if metrics.are_asked_for() {
         witnesses.push(Arc::<HeavyHitters>::clone(&heavy));
         witnesses.push(Arc::<Metrics>::clone(&metrics));
-        certificates(&plan, &metrics);
+        sources(&plan, &metrics);
     }
 
     let admin = plan.admin.map(|address| bind_as("the admin endpoint", address)).transpose()?;
@@ -171,8 +171,10 @@ async fn end(sessions: &TaskTracker, patience: Duration) {
     }
 }
 
-/// Tells the metrics whom to ask for certificates.
-fn certificates(plan: &Plan, metrics: &Metrics) {
+/// Tells the metrics whom to ask for what is not told.
+fn sources(plan: &Plan, metrics: &Metrics) {
+    let policy = plan.policy.clone();
+    metrics.expressions(move || policy.current().expression_failures());
     if let Some(authority) = plan.authority.clone() {
         let expires = jiff::Timestamp::try_from(authority.not_after()).map(jiff::Timestamp::as_second).ok();
         metrics.certificate(Certificate::Authority, move || expires);

@@ -155,7 +155,7 @@ impl Expression {
         self.failures = Arc::clone(failures);
     }
 
-    /// What it says of `facts`. A rule that restrains sees mailboxes by all names that servers may take theirs for.
+    /// What it says of `facts`. A rule that restrains sees `Secret/` by the name `Secret` too.
     pub(crate) fn ask(&self, facts: &Facts<'_>, stance: Stance) -> Truth {
         let view = View::new(facts, stance, &self.groups);
         let mut context = Context::with_env(Arc::clone(&LANGUAGE));
@@ -199,8 +199,10 @@ fn syntax(text: &str, errors: Vec<ParseError>) -> ExpressionError {
         return ExpressionError { at: 0..text.len(), fault: Fault::Syntax("this is no expression".to_owned()) };
     };
     let at = check::offset(text, error.pos);
-    let end = text.get(at..).and_then(|rest| rest.chars().next()).map_or(at, |first| at + first.len_utf8());
-    ExpressionError { at: at..end, fault: in_plain_words(&error.msg, text.get(at..).unwrap_or_default()) }
+    let rest = text.get(at..).unwrap_or_default();
+    let word = rest.find(|letter: char| !letter.is_ascii_alphanumeric()).unwrap_or(rest.len());
+    let end = at + word.max(rest.chars().next().map_or(0, char::len_utf8));
+    ExpressionError { at: at..end, fault: in_plain_words(&error.msg, rest) }
 }
 
 /// What the parser means; `rest` begins where it stopped.

@@ -205,7 +205,7 @@ fn a_mistake_is_told_at_its_place() {
         ("(user == 'a'", "", "`)` is missing here"),
         ("user = 'a'", "=", "nothing in an expression begins like this"),
         ("user == 'a", "'", "this text does not end"),
-        ("user == 'a' and octets > 3", "a", "this does not belong here"),
+        ("user == 'a' and octets > 3", "and", "this does not belong here"),
         ("user == 'é' && octts > 3", "octts", "no attribute has this name"),
         ("user == 'a' &&\n  octts > 3", "octts", "no attribute has this name"),
         ("user == Ann", "Ann", "no attribute has this name"),

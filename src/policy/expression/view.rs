@@ -14,7 +14,7 @@ use jiff::tz::TimeZone;
 use super::super::condition::Stance;
 use super::super::facts::{Answer, Facts};
 use super::super::group::Group;
-use super::super::pattern::{other_names, without_empty_levels};
+use super::super::pattern::without_empty_levels;
 use super::Attribute;
 use super::attribute::{DAYS, FLAGS};
 use crate::wire::{ItemKind, Operation};
@@ -138,7 +138,7 @@ impl<'a> View<'a> {
             Stance::Lenient if further || names.clone().any(|name| without_empty_levels(name).is_some()) => {
                 return None;
             }
-            Stance::Strict => texts.extend(names.flat_map(other_names).map(Cow::Owned)),
+            Stance::Strict => texts.extend(names.filter_map(without_empty_levels).map(Cow::Owned)),
             Stance::Lenient => {}
         }
         Some(Datum::Texts(texts))
