@@ -43,8 +43,8 @@ fn rule(conditions: &Value) -> Rule {
 fn expressions(criterion: &mut Criterion) {
     let connection = Connection::offline(Protocol::Imap, Instant::now());
     let tls = ClientTls { version: "1.3", server_name: None, subject: None };
-    // as many as an expression looks at, as long as a command line can bring
-    let flags: Vec<String> = (0..64).map(|number| format!("{number:0>1000}")).collect();
+    // as many as an expression looks at, as long as it looks at
+    let flags: Vec<String> = (0..64).map(|number| format!("{number:0>64}")).collect();
     let facts = Facts {
         session: SessionFacts {
             connection: &connection,

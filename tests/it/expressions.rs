@@ -1,5 +1,7 @@
 //! Rules with `when`, as people try them out: cases, explanations, and what an expression can never see.
 
+use std::fmt::Write;
+
 use base64::prelude::{BASE64_STANDARD, Engine};
 
 use crate::policy::{folder, run_in};
@@ -95,7 +97,7 @@ fn onlookers() -> String {
             "a list of texts" => format!("{name}.all(x, x.size() >= 0)"),
             _ => format!("{name} || true"),
         };
-        rules += &format!("[[rule]]\nname = '{name}'\naction = 'deny'\nmode = 'observe'\nwhen = '{when}'\n");
+        writeln!(rules, "[[rule]]\nname = '{name}'\naction = 'deny'\nmode = 'observe'\nwhen = '{when}'").unwrap();
         count += 1;
     }
     assert!(count > 20, "the table of attributes has moved");

@@ -37,7 +37,7 @@ pub fn expression(octets: &[u8]) {
         };
         let policy = Policy::new(vec![denies.clone(), allows.clone()]);
         let said = policy.explain(&facts);
-        let denied = matches!(policy.judge(&facts).outcome, Outcome::Deny(_));
-        assert_eq!(denied, said.action == ActionKind::Deny, "{text}");
+        let refused = matches!(policy.judge(&facts).outcome, Outcome::Deny(_));
+        assert_eq!(refused, said.action == ActionKind::Deny, "{text}");
     }
 }

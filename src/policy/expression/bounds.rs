@@ -18,13 +18,12 @@ pub(super) fn check(text: &str) -> Result<(), ExpressionError> {
         match (quote, letter) {
             (Some(_), '\\') => _ = letters.next(),
             (Some(open), letter) if open == letter => quote = None,
-            (Some(_), _) => {}
             (None, '\'' | '"') => quote = Some(letter),
             (None, '(' | '[' | '{') => depth += 1,
             (None, ')' | ']' | '}') => depth = depth.saturating_sub(1),
             // each stands in the last part of the one before it
             (None, '?') => choices += 1,
-            (None, _) => {}
+            (Some(_) | None, _) => {}
         }
         if depth > DEEPEST / 2 || choices > DEEPEST / 2 {
             return Err(ExpressionError { at: at..at + letter.len_utf8(), fault: Fault::TooDeep });

@@ -20,9 +20,9 @@ use super::attribute::{DAYS, FLAGS};
 use crate::wire::{ItemKind, Operation};
 
 /// A longer list is not known.
-pub(crate) const LONGEST_LIST: usize = 64;
-/// Octets; a longer text is not known.
-pub(crate) const LONGEST_TEXT: usize = 4096;
+pub(super) const LONGEST_LIST: usize = 64;
+/// Octets; a longer text is not known, nor is a list whose texts have more together.
+const LONGEST_TEXT: usize = 4096;
 
 /// What one expression sees of one command or answer.
 pub(super) struct View<'a> {
@@ -54,13 +54,12 @@ impl<'a> View<'a> {
     /// The value of an attribute, if it is known.
     pub(super) fn value(&self, attribute: Attribute) -> Option<Datum<'a>> {
         let value = self.value_of_any_length(attribute)?;
-        let fits = |text: &Cow<'_, str>| text.len() <= LONGEST_TEXT;
-        match &value {
-            Datum::Text(text) => fits(text),
-            Datum::Texts(texts) => texts.len() <= LONGEST_LIST && texts.iter().all(fits),
-            Datum::Truth(_) | Datum::Number(_) => true,
-        }
-        .then_some(value)
+        let (texts, octets) = match &value {
+            Datum::Text(text) => (1, text.len()),
+            Datum::Texts(texts) => (texts.len(), texts.iter().map(|text| text.len()).sum()),
+            Datum::Truth(_) | Datum::Number(_) => (0, 0),
+        };
+        (texts <= LONGEST_LIST && octets <= LONGEST_TEXT).then_some(value)
     }
 
     fn value_of_any_length(&self, attribute: Attribute) -> Option<Datum<'a>> {
