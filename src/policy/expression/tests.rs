@@ -195,9 +195,10 @@ fn groups_are_those_of_the_policy() {
 
 #[test]
 fn a_rule_that_names_what_only_answers_have_looks_at_answers() {
-    assert!(policy("deny", r#"when = 'code == "ALERT"'"#).looks_at_answers());
-    assert!(policy("deny", r#"when = '"Board" in mailboxes'"#).looks_at_mailboxes());
-    assert!(!policy("deny", r#"when = 'user == "x"'"#).looks_at_mailboxes());
+    let looks = |when: &str| policy("deny", when).concern_of_any(&fetch(&[]).session).looks();
+    assert!(looks(r#"when = 'code == "ALERT"'"#).answers);
+    assert!(looks(r#"when = '"Board" in mailboxes'"#).mailboxes);
+    assert!(!looks(r#"when = 'user == "x"'"#).any());
 }
 
 #[test]
