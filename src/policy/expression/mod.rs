@@ -6,7 +6,7 @@
 //! false. It sees the [attributes](Attribute) of what is judged and nothing else: no octet of a message, no secret.
 //!
 //! What it costs is bounded: its length and its depth, before the parser sees it; its lists, of which none is longer
-//! than [`LONGEST_LIST`]; and nothing in it goes through a list inside a list.
+//! than [64](view::LONGEST_LIST); and nothing in it goes through a list inside a list.
 //!
 //! A value that nobody knows makes the expression's parts unknown that need it (`false && unknown` is false, `true ||
 //! unknown` true, as in CEL itself), and so does what cannot be computed: an overflow, a division by zero. What an
