@@ -36,7 +36,7 @@ use self::sources::Sources;
 pub(crate) use self::sources::{Certificate, Kept, Minting};
 pub(crate) use self::told::{Runtime, Sampler};
 use crate::per_session::PerSession;
-use crate::session::{Answered, CommandId, Event, Extent, Observation, State};
+use crate::session::{Answered, CommandId, Completion, Event, Extent, Observation, State};
 use crate::wire::{Protocol, ShortText};
 use crate::witness::{SessionInfo, Witness};
 
@@ -121,7 +121,7 @@ impl Metrics {
     #[must_use]
     pub fn render_openmetrics(&self) -> String {
         self.refresh();
-        openmetrics::encode(&self.families.registry.gather())
+        openmetrics::encode(&self.families.registry.gather(), &self.families.command_duration)
     }
 
     /// The most lines with a value that the endpoint can have, whatever peers do.
@@ -160,6 +160,13 @@ impl Metrics {
                     let Some(kind) = pending.commands.ended(*id) else { continue };
                     if *by == Answered::Proxy && code.as_ref().map(ShortText::as_str) == Some("LIMIT") {
                         self.limit("compressed_sides");
+                    }
+                    if let Some(trace) = info.trace
+                        && *by == Answered::Upstream
+                        && *completion != Completion::Aborted
+                        && let Ok(at) = info.started.checked_add(event.at)
+                    {
+                        of.exemplify(kind, *latency, trace, at);
                     }
                     tally.ended(of, Ended { kind, completion: *completion, by: *by, latency: *latency }, code.as_ref());
                     if pending.idling.is_some_and(|(idle, _)| idle == *id) {

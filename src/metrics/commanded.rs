@@ -14,6 +14,7 @@ use super::histogram::{Gathered, Histograms};
 use super::labels::OUTCOMES;
 use super::{codes, commands, narrow};
 use crate::session::{Answered, Completion, Extent};
+use crate::traces::TraceId;
 use crate::wire::{Operation, Protocol, ShortText};
 
 /// All of one protocol.
@@ -133,6 +134,14 @@ impl OfProtocol {
         }
         if let Some(histogram) = operation.and_then(|operation| self.operation_duration.at(operation.duration)) {
             histogram.hand_on(gathered);
+        }
+    }
+
+    /// A command that was counted occurred in this trace.
+    pub(super) fn exemplify(&self, kind: Kind, latency: Duration, trace: TraceId, at: jiff::Timestamp) {
+        let counted = self.commands.get(usize::from(kind.command));
+        if let Some(histogram) = counted.and_then(|counted| self.command_duration.at(counted.duration)) {
+            histogram.exemplify(latency, trace, at);
         }
     }
 

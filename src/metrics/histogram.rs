@@ -2,12 +2,14 @@
 //! collects takes no lock and makes nobody wait.
 
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use prometheus::core::{Collector, Desc};
 use prometheus::proto::{Bucket, Histogram as Shown, LabelPair, Metric, MetricFamily, MetricType};
 
 use super::labels::Row;
+use crate::traces::TraceId;
 
 /// The most buckets of a histogram, the last without a bound included.
 pub(super) const MOST: usize = 16;
@@ -30,6 +32,17 @@ pub(super) struct Histogram {
     /// In steps; starts again at zero after 2^64 of them, as any counter may.
     sum: AtomicU64,
     buckets: &'static Buckets,
+    /// The last of each bucket; made with the first there is.
+    exemplars: OnceLock<Box<[Mutex<Option<Exemplar>>]>>,
+}
+
+/// A value, and the trace in which it occurred.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Exemplar {
+    pub(super) trace: TraceId,
+    /// In the base unit.
+    pub(super) value: f64,
+    pub(super) at: jiff::Timestamp,
 }
 
 /// What one report told for histograms of the same bounds, before it is handed on.
@@ -43,7 +56,7 @@ impl Histogram {
     fn new(buckets: &'static Buckets) -> Self {
         let bounds: Box<[u64]> = buckets.bounds.iter().map(|bound| steps(bound * buckets.steps)).collect();
         let counts = (0..=bounds.len()).map(|_| AtomicU64::new(0)).collect();
-        Self { bounds, counts, sum: AtomicU64::new(0), buckets }
+        Self { bounds, counts, sum: AtomicU64::new(0), buckets, exemplars: OnceLock::new() }
     }
 
     fn place(&self, value: u64) -> usize {
@@ -70,6 +83,23 @@ impl Histogram {
 
     fn duration(&self, duration: Duration) -> u64 {
         steps(duration.as_secs_f64() * self.buckets.steps)
+    }
+
+    /// A duration that was counted occurred in this trace. While the exemplars are being read it is passed over, for
+    /// nobody is to wait.
+    #[expect(clippy::cast_precision_loss, reason = "a duration that long is no longer told apart by anybody")]
+    pub(super) fn exemplify(&self, duration: Duration, trace: TraceId, at: jiff::Timestamp) {
+        let steps = self.duration(duration);
+        let slots = self.exemplars.get_or_init(|| self.counts.iter().map(|_| Mutex::default()).collect());
+        if let Some(mut slot) = slots.get(self.place(steps)).and_then(|slot| slot.try_lock().ok()) {
+            *slot = Some(Exemplar { trace, value: steps as f64 / self.buckets.steps, at });
+        }
+    }
+
+    /// The last of a bucket, by its position.
+    pub(super) fn exemplar(&self, bucket: usize) -> Option<Exemplar> {
+        let slot = self.exemplars.get()?.get(bucket)?;
+        *slot.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Remembers a duration that was seen so many times, for [`hand_on`](Self::hand_on).
@@ -141,6 +171,13 @@ impl Histograms {
     /// The series with these values, if there is one.
     pub(super) fn with(&self, values: &[&str]) -> Option<&Histogram> {
         self.position(values).and_then(|at| self.at(at))
+    }
+
+    /// The series that is shown with these labels in a family of this name, if it is one of these.
+    pub(super) fn shown_as(&self, family: &str, pairs: &[LabelPair]) -> Option<&Histogram> {
+        let has = |label: &str, value: &str| pairs.iter().any(|pair| (pair.name(), pair.value()) == (label, value));
+        let fits = |(row, _): &&(Row, Histogram)| self.labels.iter().zip(row).all(|(label, value)| has(label, value));
+        if family == self.name { self.series.iter().find(fits).map(|(_, histogram)| histogram) } else { None }
     }
 
     /// Where [`at`](Self::at) finds the series with these values.

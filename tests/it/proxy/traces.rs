@@ -17,7 +17,7 @@ use prost::Message;
 use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
 
-use super::admin::get;
+use super::admin::{get, get_as};
 use super::rig::{Proxy, Server, greet_and_noop, line, listener, soon, upstream};
 
 const PASSWORD: &str = "canary-4711-password";
@@ -242,6 +242,32 @@ async fn a_session_is_a_trace_of_its_commands() {
     let shown = get(proxy.bound.admin.unwrap(), "/metrics").await;
     let exported = format!("mailwarden_trace_spans_total{{result=\"exported\"}} {}\n", spans.len());
     assert!(shown.contains(&exported), "{shown}");
+    proxy.stop().await;
+}
+
+/// Debian's Prometheus client reads what the endpoint says, and finds the trace of a session in it.
+#[tokio::test]
+async fn openmetrics_leads_to_a_trace() {
+    let mail = Sandbox::start(SandboxSettings::new("ann", PASSWORD)).await.unwrap();
+    let collector = Collector::start().await;
+    let proxy = Proxy::start(&config(collector.address, &mail, "")).await;
+    soon(imap_session(proxy.bound.listeners[0].1)).await;
+    let (info, _) = proxy.seen.ended().await;
+    let admin = proxy.bound.admin.unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    let mut python = std::process::Command::new("/usr/bin/python3");
+    python.arg(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/proxy/openmetrics.py"));
+    for accept in ["application/openmetrics-text;version=1.0.0", "text/plain"] {
+        let answer = get_as(admin, "/metrics", accept).await;
+        let file = directory.path().join(&accept[..4]);
+        std::fs::write(&file, answer.split_once("\r\n\r\n").unwrap().1).unwrap();
+        python.arg(file);
+    }
+    let output = python.output().unwrap();
+    let (said, complaint) = (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap());
+    assert!(output.status.success(), "is python3-prometheus-client there? tests/run installs it\n{complaint}");
+    let words: Vec<&str> = said.split_whitespace().collect();
+    assert_eq!(words[2..], [info.trace.unwrap().to_string()], "{said}");
     proxy.stop().await;
 }
 
