@@ -54,7 +54,7 @@ pub(crate) enum Condition {
     Capability(Patterns),
     /// In upper case.
     Data(Vec<Arc<str>>),
-    When(Expression),
+    When(Box<Expression>),
 }
 
 /// A group that a rule names; before the policy is put together, only the name.

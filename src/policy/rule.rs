@@ -151,7 +151,7 @@ impl Rule {
     /// Its condition that is an expression, if it has one.
     pub(super) fn expressions(&mut self) -> impl Iterator<Item = &mut Expression> {
         self.conditions.iter_mut().filter_map(|condition| match condition {
-            Condition::When(expression) => Some(expression),
+            Condition::When(expression) => Some(expression.as_mut()),
             _ => None,
         })
     }

@@ -262,7 +262,9 @@ impl Table {
             .map(|text: String| text.parse().map_err(|error| RuleError::Time(text, error)));
         list.put(OneOrMany::Many(windows.collect::<Result<_, _>>()?), Condition::Time);
         let when = self.when.as_deref().map(Expression::new).transpose();
-        list.extend(when.map_err(|error| RuleError::When(error.to_string()))?, Condition::When);
+        list.extend(when.map_err(|error| RuleError::When(error.to_string()))?, |expression| {
+            Condition::When(Box::new(expression))
+        });
         Ok(list.0)
     }
 }

@@ -142,7 +142,7 @@ fn policy(action: &str, lines: &str) -> Policy {
 #[test]
 fn an_unknown_whole_restrains_and_does_not_allow() {
     for (stance, reaches) in [(Stance::Strict, true), (Stance::Lenient, false)] {
-        let condition = super::super::condition::Condition::When(expression("octets > 1"));
+        let condition = super::super::condition::Condition::When(Box::new(expression("octets > 1")));
         let facts = Facts { arguments: Arguments::default(), ..fetch(&[]) };
         assert_eq!(condition.holds(&facts, stance), reaches, "{stance:?}");
     }
