@@ -10,6 +10,7 @@
     reason = "what the tests share fails as they do, by panicking"
 )]
 
+mod asked;
 mod authority;
 mod cases;
 mod clients;
@@ -19,6 +20,7 @@ mod curl;
 mod differential;
 mod dovecot;
 mod fake;
+mod kept;
 mod lab;
 mod large;
 mod mail;
