@@ -68,6 +68,8 @@ pub(super) const LOGIN: Dimension = listed(&["result"], |_| column(&["accepted",
 pub(super) const REJECTION: Dimension = listed(&["reason"], |_| column(REJECTIONS));
 pub(super) const LIMIT: Dimension = listed(&["limit"], |_| column(LIMITS));
 pub(super) const HOOKED: Dimension = listed(&["result"], |_| column(HOOK_RESULTS));
+pub(super) const RECORDING_FAULT: Dimension = listed(&["reason"], |_| column(RECORDING_FAULTS));
+pub(super) const SPANNED: Dimension = listed(&["result"], |_| column(SPAN_RESULTS));
 pub(super) const RELOAD: Dimension = listed(&["result"], |_| column(RELOADS));
 pub(super) const OUTCOME: Dimension = listed(&["result"], |_| column(OUTCOMES));
 pub(super) const CLASS: Dimension = listed(&["class"], |_| column(codes::CLASSES));
@@ -129,6 +131,7 @@ const LIMITS: &[&str] = &[
     "line",
     "literal",
     "errors",
+    "compressed_sides",
     "inactivity",
     "connect_time",
     "client_handshake_time",
@@ -136,6 +139,10 @@ const LIMITS: &[&str] = &[
 ];
 /// What comes of a question to a hook.
 pub(super) const HOOK_RESULTS: &[&str] = &["allowed", "denied", "failed", "cached"];
+/// Why a recording is missing or not whole.
+const RECORDING_FAULTS: &[&str] = &["disk", "busy"];
+/// What becomes of a span.
+pub(super) const SPAN_RESULTS: &[&str] = &["exported", "queue_full", "session_full", "refused", "failed"];
 /// What comes of a reload.
 pub(super) const RELOADS: &[&str] = &["applied", "unchanged", "refused", "restart_needed"];
 /// How a command ended.

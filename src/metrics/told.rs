@@ -141,6 +141,12 @@ impl Metrics {
         }
     }
 
+    /// So many spans of traces came to this end; `result` is one of [`labels::SPAN_RESULTS`].
+    pub(crate) fn spans(&self, result: &'static str, count: u64) {
+        debug_assert!(labels::SPAN_RESULTS.contains(&result));
+        self.families.spans.with_label_values(&[result]).inc_by(count);
+    }
+
     /// The configuration was looked at again; `result` is one of [`labels::RELOADS`], and what is in force now was
     /// read at `in_force` (seconds since 1970).
     pub(crate) fn reloaded(&self, result: &'static str, in_force: Option<i64>) {
@@ -192,7 +198,7 @@ impl Metrics {
         }
     }
 
-    fn limit(&self, limit: &str) {
+    pub(super) fn limit(&self, limit: &str) {
         self.families.limits.with_label_values(&[limit]).inc();
     }
 
@@ -247,6 +253,7 @@ impl Metrics {
             | Observation::Retrieved { .. }
             | Observation::Stored { .. }
             | Observation::Expunged { .. }
+            | Observation::Notifying { .. }
             | Observation::Vanished { .. }
             | Observation::StateChanged { .. } => {}
         }

@@ -10,6 +10,7 @@
     reason = "what the tests share fails as they do, by panicking"
 )]
 
+mod admin;
 mod asked;
 mod authority;
 mod cases;

@@ -28,14 +28,14 @@ pub(super) struct Unnamed {
 }
 
 impl Imap {
-    /// What rules look at of the server's answers in this session.
-    fn looks(&self) -> Looks {
+    /// What rules look at of the server's answers in this session, by the policy in force at this moment.
+    pub(super) fn look_again(&self) -> Looks {
         self.rules.looks(&self.session_facts(self.last))
     }
 
     /// Whether a rule may look at every line of the server.
     pub(super) fn judges_answers(&self) -> bool {
-        self.looks().answers
+        self.look_again().answers
     }
 
     /// What becomes of untagged data, if that is anything but what becomes of all data.
@@ -46,10 +46,7 @@ impl Imap {
         now: Instant,
         out: &mut Outbox,
     ) -> Option<Fate> {
-        let looks = self.looks();
-        if !looks.any() && self.mapped.is_empty() {
-            return None;
-        }
+        let looks = self.looks;
         let Some(NamedData { word, asked_by, name }) = named_data(line, self.names) else {
             return if looks.answers { self.judge_other(line, end, now, out) } else { None };
         };
@@ -261,7 +258,7 @@ impl Imap {
 
     /// The names of a capability list that the policy hides: by a rule, or because they open a door beside one.
     pub(super) fn hidden_of(&self, list: &[u8], now: Instant, out: &mut Outbox) -> Vec<String> {
-        let looks = self.looks();
+        let looks = self.look_again();
         if !looks.any() {
             return Vec::new();
         }
@@ -274,7 +271,7 @@ impl Imap {
     pub(super) fn hides_capability(&self, name: &str, now: Instant) -> bool {
         // it was told when the list was filtered
         let mut untold = Outbox::new(now);
-        self.is_hidden_name(self.looks(), name, now, &mut untold)
+        self.is_hidden_name(self.look_again(), name, now, &mut untold)
     }
 
     fn is_hidden_name(&self, looks: Looks, name: &str, now: Instant, out: &mut Outbox) -> bool {
