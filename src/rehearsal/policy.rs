@@ -43,15 +43,15 @@ impl Watch for Watcher {
 impl Rehearsed {
     /// Reads a policy's file: a whole configuration, or one that is included in such.
     pub fn read(path: &Path) -> Result<Self, ConfigErrors> {
-        Loaded::read_rules(path).map(Self::of)
+        Loaded::read_rules(path).map(|loaded| Self::of(&loaded))
     }
 
     /// Reads a policy from a text that is called `name` in errors; files that it names are not read.
     pub fn parse(name: &str, text: &str) -> Result<Self, ConfigErrors> {
-        Loaded::parse_rules(name, text).map(Self::of)
+        Loaded::parse_rules(name, text).map(|loaded| Self::of(&loaded))
     }
 
-    fn of(loaded: Loaded) -> Self {
+    fn of(loaded: &Loaded) -> Self {
         let groups = loaded.config.groups.iter().map(|group| Arc::clone(&group.group)).collect();
         Self { groups, ..Self::new(loaded.config.make_policy()) }
     }
