@@ -24,6 +24,8 @@ class Peer:
     name = ""
     # Why a workload cannot be shown for it, by the beginning of the workload's name.
     cannot = {}
+    # Whether it is measured only when it is named.
+    extra = False
     # What `--workers` means to it.
     workers = "as many as asked for"
 
@@ -103,21 +105,33 @@ class Direct(Peer):
 
 class Mailwarden(Peer):
     name = "mailwarden"
+    metered = True
 
     def start(self, lab):
-        tables = [f'[process]\nworkers = {lab.workers}\n', f'[admin]\naddress = "127.0.0.1:{free_port()}"\n']
+        self.admin = free_port()
+        tables = [f'[process]\nworkers = {lab.workers}\n']
+        if self.metered:
+            tables.append(f'[admin]\naddress = "127.0.0.1:{self.admin}"\n')
         for name, port, target in self.routes():
             tables.append(f'[[listener]]\nname = "{name}"\naddress = "127.0.0.1:{port}"\nprotocol = "{name}"\n'
                           f'tls = "implicit"\nposture = "enforce"\nupstream = "{name}-server"\n'
                           f'certificate = {{ chain = "{lab.certificates.chain}", key = "{lab.certificates.key}" }}\n\n'
                           f'[[upstream]]\nname = "{name}-server"\naddress = "127.0.0.1:{target}"\ntls = "implicit"\n'
                           f'server_name = "localhost"\nroots = "{lab.certificates.ca}"\n')
-        file = self.write("mailwarden.toml", "\n".join(tables))
+        file = self.write(f"{self.name}.toml", "\n".join(tables))
         self.run(lab.binary, "run", "--config", file)
 
     @classmethod
     def version(cls, lab):
         return first_line(str(lab.binary), "--version")
+
+
+class Unmetered(Mailwarden):
+    """Without `[admin]`: what nobody can ask for is not measured."""
+
+    name = "unmetered"
+    metered = False
+    extra = True
 
 
 class Relay(Peer):

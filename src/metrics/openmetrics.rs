@@ -81,7 +81,7 @@ impl std::fmt::Display for Labels<'_> {
         }
         match bound {
             Some(bound) if bound.is_infinite() => write!(f, "{separator}le=\"+Inf\"")?,
-            Some(bound) => write!(f, "{separator}le=\"{}\"", Canonical(bound))?,
+            Some(bound) => write!(f, "{separator}le=\"{}\"", Canonical(*bound))?,
             None if pairs.is_empty() => return Ok(()),
             None => {}
         }

@@ -80,13 +80,7 @@ fn build(config: Config, transcript: bool, missing: Missing) -> Result<Plan, Vec
         }
     };
     let hooks = hooks(&config, &mut faults);
-    let collector = match config.tracing.as_ref().map(Collector::new).transpose() {
-        Ok(collector) => collector,
-        Err(fault) => {
-            faults.push(fault);
-            None
-        }
-    };
+    let collector = collector(&config, &mut faults);
     let policy = PolicyHandle::new(policy(&config));
     let places = Places::new(config.limits.compressed_sides);
     let mut listeners = Vec::new();
@@ -125,6 +119,11 @@ fn build(config: Config, transcript: bool, missing: Missing) -> Result<Plan, Vec
     }
     let admin = config.admin.map(|admin| admin.address);
     if faults.is_empty() { Ok(Plan { listeners, admin, authority, policy, hooks, collector }) } else { Err(faults) }
+}
+
+fn collector(config: &Config, faults: &mut Vec<Fault>) -> Option<Collector> {
+    let made = config.tracing.as_ref().map(Collector::new).transpose().map_err(|fault| faults.push(fault));
+    made.ok().flatten()
 }
 
 fn hooks(config: &Config, faults: &mut Vec<Fault>) -> Hooks {

@@ -26,6 +26,7 @@ use crate::metrics::{Certificate, Metrics, Minting};
 use crate::recording::{KeepSettings, Keeper};
 use crate::tls::Acceptor;
 use crate::traces::Tracer;
+use crate::wire::Protocol;
 use crate::witness::Witness;
 
 /// What a stop allows sessions beyond `limits.drain_timeout` for their farewell: a client that takes
@@ -97,11 +98,9 @@ pub async fn run_reloading(
     shutdown: CancellationToken,
 ) -> Result<(), RunError> {
     let drain = config.limits.drain_timeout;
-    let mut witnesses = witnesses;
-    witnesses.push(Arc::new(LogWitness::new()));
+    let mut witnesses = [witnesses, vec![Arc::new(LogWitness::new())]].concat();
     let transcript = witnesses.iter().any(|witness| witness.wants_transcript());
-    let names = config.listeners.iter().map(|listener| (listener.name.clone(), listener.protocol)).collect::<Vec<_>>();
-    let upstreams = config.upstreams.iter().map(|upstream| upstream.name.clone()).collect::<Vec<_>>();
+    let (names, upstreams) = names(&config);
     let (keep, watch) = (config.policy.recordings.clone(), config.policy.watch);
     let plan = plan(config, transcript).map_err(RunError::Refused)?;
     if let Some(settings) = keep {
@@ -126,20 +125,17 @@ pub async fn run_reloading(
 
     let readiness = Arc::new(Readiness::starting());
     let (sessions, helpers) = (TaskTracker::new(), TaskTracker::new());
-    let (admin_stop, traces_stop) = (CancellationToken::new(), CancellationToken::new());
+    // metrics are shown, and traces posted, to the end of the last session
+    let late_stop = CancellationToken::new();
     let tracer = plan.collector.map(|collector| {
         let (tracer, exporter) = collector.start(&metrics);
-        helpers.spawn(exporter.run(traces_stop.clone()));
+        helpers.spawn(exporter.run(late_stop.clone()));
         tracer
     });
     if let Some(socket) = admin {
-        let served = Served {
-            metrics: Arc::clone(&metrics),
-            heavy,
-            readiness: Arc::clone(&readiness),
-            reload: reloads.as_ref().map(|(handle, _)| handle.clone()),
-        };
-        helpers.spawn(admin::serve(socket, served, admin_stop.clone()));
+        let reload = reloads.as_ref().map(|(handle, _)| handle.clone());
+        let served = Served { metrics: Arc::clone(&metrics), heavy, readiness: Arc::clone(&readiness), reload };
+        helpers.spawn(admin::serve(socket, served, late_stop.clone()));
     }
     if let Some((_, source)) = reloads {
         let (policy, hooks, metrics) = (plan.policy, plan.hooks.clone(), Arc::clone(&metrics));
@@ -159,12 +155,16 @@ pub async fn run_reloading(
     shutdown.cancelled().await;
     readiness.draining();
     end(&sessions, drain + FAREWELL).await;
-    // the last spans come with the ends of the sessions
-    traces_stop.cancel();
-    admin_stop.cancel();
+    late_stop.cancel();
     helpers.close();
     helpers.wait().await;
     Ok(())
+}
+
+/// The names of listeners, with their protocols, and of upstreams.
+fn names(config: &Config) -> (Vec<(String, Protocol)>, Vec<String>) {
+    let listeners = config.listeners.iter().map(|listener| (listener.name.clone(), listener.protocol));
+    (listeners.collect(), config.upstreams.iter().map(|upstream| upstream.name.clone()).collect())
 }
 
 fn report(bound: &[(PlannedListener, TcpListener)], admin: Option<(&TcpListener, SocketAddr)>) -> Bound {
