@@ -1,11 +1,13 @@
 //! The admin endpoint: its own listener, loopback by default.
 //!
 //! - `GET /metrics`: all metrics, in the text format of Prometheus or in `OpenMetrics`, as the scraper prefers
-//! - `GET /api/top`: who does most, as JSON; the answer names people
+//! - `GET /api/top`: who does most, as JSON; the answer names people, so [`guard`] says who may ask
 //! - `GET /livez`: 200 while the process serves
 //! - `GET /readyz`: 200 when every listener is bound; 503 with reasons before, and while draining
 //! - `POST /reload`: reads the configuration again; 200 when it is in force, 409 when not. Only from this machine, and
 //!   only with the header `mailwarden-request: reload`, which no page in a browser can send unasked
+
+mod guard;
 
 use std::convert::Infallible;
 use std::pin::pin;
@@ -15,7 +17,9 @@ use std::time::Duration;
 
 use http_body_util::Full;
 use hyper::body::{Bytes, Incoming};
-use hyper::header::{ACCEPT, ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderValue, X_CONTENT_TYPE_OPTIONS};
+use hyper::header::{
+    ACCEPT, ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderValue, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS,
+};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
@@ -25,6 +29,8 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use self::guard::Refusal;
+pub(crate) use self::guard::Token;
 use crate::heavy::{By, HeavyHitters, Measure};
 use crate::metrics::{Metrics, OPENMETRICS, Runtime};
 use crate::proxy::ReloadHandle;
@@ -85,6 +91,8 @@ pub(crate) struct Served {
     pub(crate) readiness: Arc<Readiness>,
     /// `None`: the configuration of this proxy does not change.
     pub(crate) reload: Option<ReloadHandle>,
+    /// What whoever asks must know; see [`guard`].
+    pub(crate) token: Option<Token>,
 }
 
 /// Serves until `stop`.
@@ -117,9 +125,12 @@ pub(crate) async fn serve(listener: TcpListener, served: Served, stop: Cancellat
 
 async fn connection(tcp: TcpStream, local: bool, served: &Served, stop: &CancellationToken, life: Duration) {
     let service = service_fn(|request: Request<Incoming>| async move {
+        if let Err(refusal) = guard::check(&request, local, served.token.as_ref()) {
+            return Ok::<_, Infallible>(refused(refusal));
+        }
         if request.uri().path() == "/reload" && request.method() == Method::POST {
             let meant = request.headers().get("mailwarden-request").is_some_and(|word| word == "reload");
-            return Ok::<_, Infallible>(reload(local && meant, served.reload.as_ref()).await);
+            return Ok(reload(local && meant, served.reload.as_ref()).await);
         }
         let served = served.clone();
         served.metrics.runtime(runtime());
@@ -154,6 +165,14 @@ async fn reload(may: bool, handle: Option<&ReloadHandle>) -> Response<Full<Bytes
     let outcome = handle.reload("command").await;
     let status = if outcome.is_in_force() { StatusCode::OK } else { StatusCode::CONFLICT };
     respond(status, TEXT, format!("{outcome}\n"))
+}
+
+fn refused(refusal: Refusal) -> Response<Full<Bytes>> {
+    let mut response = respond(refusal.status(), TEXT, refusal.sentence().to_owned());
+    if refusal == Refusal::NoToken {
+        response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+    }
+    response
 }
 
 /// How the runtime does that serves the sessions.
@@ -260,7 +279,7 @@ mod tests {
 
     fn served(readiness: &Arc<Readiness>) -> Served {
         let (metrics, heavy) = (Arc::new(Metrics::new(&[], &[]).unwrap()), Arc::new(HeavyHitters::new()));
-        Served { metrics, heavy, readiness: Arc::clone(readiness), reload: None }
+        Served { metrics, heavy, readiness: Arc::clone(readiness), reload: None, token: None }
     }
 
     fn status(method: &Method, path: &str, readiness: &Arc<Readiness>) -> u16 {

@@ -87,6 +87,9 @@ pub struct Config {
 pub struct AdminSettings {
     /// `address:port` of `/metrics`, `/livez`, `/readyz`; loopback unless you know better.
     pub address: SocketAddr,
+    /// A file with the word that whoever asks for more than health must send as `authorization: Bearer`; none if absent.
+    #[serde(default)]
+    pub token_file: Option<PathBuf>,
 }
 
 /// The `[process]` section.
@@ -311,6 +314,9 @@ impl Config {
         use crate::tls::{CertificateSettings, Roots};
 
         let whole = |path: &mut PathBuf| *path = folder.join(&path);
+        if let Some(file) = self.admin.as_mut().and_then(|admin| admin.token_file.as_mut()) {
+            whole(file);
+        }
         if let Some(authority) = &mut self.authority {
             whole(&mut authority.directory);
         }

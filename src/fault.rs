@@ -102,6 +102,8 @@ codes! {
     KeyUnusable = "MW-2023" "key_unusable",
     /// A private key belongs to another certificate.
     KeyMismatch = "MW-2024" "key_mismatch",
+    /// The token of the admin endpoint cannot be used.
+    AdminToken = "MW-2026" "admin_token",
     /// The authority's files cannot be read or made.
     AuthorityFile = "MW-2031" "authority_file",
     /// The authority's key can be read by others.

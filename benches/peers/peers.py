@@ -24,8 +24,8 @@ class Peer:
     name = ""
     # Why a workload cannot be shown for it, by the beginning of the workload's name.
     cannot = {}
-    # Whether it is measured only when it is named.
-    extra = False
+    # Measured only when it is named.
+    on_request = False
     # What `--workers` means to it.
     workers = "as many as asked for"
 
@@ -107,6 +107,10 @@ class Mailwarden(Peer):
     name = "mailwarden"
     metered = True
 
+    @staticmethod
+    def rules():
+        return []
+
     def start(self, lab):
         self.admin = free_port()
         tables = [f'[process]\nworkers = {lab.workers}\n']
@@ -118,6 +122,7 @@ class Mailwarden(Peer):
                           f'certificate = {{ chain = "{lab.certificates.chain}", key = "{lab.certificates.key}" }}\n\n'
                           f'[[upstream]]\nname = "{name}-server"\naddress = "127.0.0.1:{target}"\ntls = "implicit"\n'
                           f'server_name = "localhost"\nroots = "{lab.certificates.ca}"\n')
+        tables += self.rules()
         file = self.write(f"{self.name}.toml", "\n".join(tables))
         self.run(lab.binary, "run", "--config", file)
 
@@ -131,7 +136,31 @@ class Unmetered(Mailwarden):
 
     name = "unmetered"
     metered = False
-    extra = True
+    on_request = True
+
+
+class MailboxRules(Mailwarden):
+    """The same with 1,000 rules on mailboxes that the sessions do not use."""
+
+    name = "mailbox-rules"
+    on_request = True
+
+    @staticmethod
+    def rules():
+        kinds = ["", 'command = ["FETCH", "NOOP", "RETR"]\n', 'effect = "read"\n']
+        return [f'[[rule]]\nname = "rule {n}"\naction = "deny"\nmailbox = "Projects/{n}"\n{kinds[n % 3]}' for n in range(1000)]
+
+
+class UserRules(Mailwarden):
+    """The same with 1,000 rules on other users."""
+
+    name = "user-rules"
+    on_request = True
+
+    @staticmethod
+    def rules():
+        kinds = ["", 'command = ["FETCH", "NOOP", "RETR"]\n', 'effect = "read"\n']
+        return [f'[[rule]]\nname = "rule {n}"\naction = "deny"\nuser = "user{n}@example.org"\n{kinds[n % 3]}' for n in range(1000)]
 
 
 class Relay(Peer):

@@ -11,6 +11,7 @@ use tokio::net::TcpStream;
 
 use super::terminal::{complain, say};
 use super::{EXIT_NO, Globals};
+use crate::admin::Token;
 use crate::config::Loaded;
 
 const AFTER_HELP: &str = "\
@@ -50,7 +51,8 @@ impl Args {
         let Some(admin) = loaded.config.admin else {
             bail!("the file has no [admin] section, by which the running proxy would be found; send it SIGHUP");
         };
-        let (status, body) = tokio::time::timeout(PATIENCE, post(reachable(admin.address)))
+        let token = admin.token_file.as_deref().map(Token::read).transpose()?;
+        let (status, body) = tokio::time::timeout(PATIENCE, post(reachable(admin.address), token.as_ref()))
             .await
             .context("the proxy did not answer in 30 s")?
             .with_context(|| format!("no proxy answers on {} ([admin] in the file)", admin.address))?;
@@ -59,7 +61,7 @@ impl Args {
                 say(&body)?;
                 Ok(ExitCode::SUCCESS)
             }
-            409 => {
+            409 | 401 | 403 | 421 => {
                 complain(&body);
                 Ok(ExitCode::from(EXIT_NO))
             }
@@ -79,13 +81,19 @@ fn reachable(address: SocketAddr) -> SocketAddr {
 }
 
 /// The status and the text of the answer.
-async fn post(address: SocketAddr) -> anyhow::Result<(u16, String)> {
+async fn post(address: SocketAddr, token: Option<&Token>) -> anyhow::Result<(u16, String)> {
     let mut tcp = TcpStream::connect(address).await?;
     let request = format!(
         "POST /reload HTTP/1.1\r\nhost: {address}\r\nmailwarden-request: reload\r\ncontent-length: 0\r\n\
-         connection: close\r\n\r\n"
+         connection: close\r\n"
     );
     tcp.write_all(request.as_bytes()).await?;
+    if let Some(token) = token {
+        for piece in [b"authorization: Bearer ", token.expose(), b"\r\n"] {
+            tcp.write_all(piece).await?;
+        }
+    }
+    tcp.write_all(b"\r\n").await?;
     let mut answer = String::new();
     tcp.take(LONGEST).read_to_string(&mut answer).await?;
     let (head, body) = answer.split_once("\r\n\r\n").context("the answer is none of HTTP")?;

@@ -123,9 +123,14 @@ impl Args {
         let mut witnesses: Vec<Arc<dyn Witness>> = vec![Arc::clone(&printer) as Arc<dyn Witness>];
         let recorder = match &self.record {
             None => None,
-            Some(path) => Some(Arc::new(Recorder::create(path).with_context(|| {
-                format!("cannot make the recording {}: choose a new file in a directory you may write", path.display())
-            })?)),
+            Some(path) => {
+                let teller = Arc::clone(&printer);
+                let failed = move || teller.say("\nThe recording ends here: its file cannot be written any more\n");
+                Some(Arc::new(Recorder::create(path, failed).with_context(|| {
+                    let path = path.display();
+                    format!("cannot make the recording {path}: choose a new file in a directory you may write")
+                })?))
+            }
         };
         witnesses.extend(recorder.clone().map(|recorder| recorder as Arc<dyn Witness>));
         let announce = |bound: &proxy::Bound| {

@@ -98,7 +98,7 @@ fn addresses(root: &DeTable<'_>, problems: &mut Vec<Problem>) {
                         .help(format!("give each an address of its own, for example `\"{free}\"`")),
                 );
             }
-            if section == "admin" && !address.ip().is_loopback() {
+            if section == "admin" && !address.ip().is_loopback() && value(table, "token_file").is_none() {
                 problems.push(
                     Problem::new(Code::OpenAdmin, span, "the metrics are open to other machines")
                         .label("whoever reaches this address reads them, without a password")

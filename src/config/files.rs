@@ -35,6 +35,9 @@ pub(super) fn check(text: &str, folder: &Path) -> Vec<Problem> {
     let (root, _) = DeTable::parse_recoverable(text);
     let root = root.get_ref();
     let mut problems = Vec::new();
+    for (_, table) in tables(root, "admin") {
+        problems.extend(value(table, "token_file").and_then(|node| missing("token_file", node, folder)));
+    }
     for (_, table) in tables(root, "listener") {
         problems.extend(value(table, "clients").and_then(|node| missing("clients", node, folder)));
         let Some(certificate) = value(table, "certificate") else { continue };

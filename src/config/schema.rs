@@ -128,7 +128,10 @@ pub(super) const SECTIONS: &[Section] = &[
     Section {
         name: "admin",
         repeats: false,
-        keys: &[needed("address", Kind::SocketAddress, r#"address = "127.0.0.1:9469""#)],
+        keys: &[
+            needed("address", Kind::SocketAddress, r#"address = "127.0.0.1:9469""#),
+            optional("token_file", Kind::Path),
+        ],
     },
     Section {
         name: "tracing",

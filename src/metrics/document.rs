@@ -39,7 +39,9 @@ only). Memory per session is `process_resident_memory_bytes / sum(mailwarden_ses
   measured by turns, not by commands: a turn may answer a hundred commands, or pass a piece of one message. Time in which a
   peer does not take what is sent is neither.
 - How long a server delays what it pushes during IDLE cannot be told from outside; what the proxy adds to it is proxy time.
-- `limits_hit_total` has the limits that end something; `compressed_sides` only declines an offer and is not among them.
+- `limits_hit_total{limit=\"compressed_sides\"}` counts clients whose COMPRESS was declined. The side of a server goes on
+  without compression and asks again: that is not counted; `compressed_sides` at its limit tells of it.
+- No limit is over all listeners but that of file descriptors: compare `process_open_fds` with `process_max_fds`.
 - `sent_bytes_total` counts what the sockets took. What is queued when a session breaks off was received and is never sent.
 
 ## Heavy hitters
@@ -52,7 +54,9 @@ Each of the twelve lists has 512 places (the space-saving algorithm): whoever ma
 certain. `value` is never too small; it is too large by `error` at most. Lists cover the hour that is going on and the one
 before, from `since` on. Sessions hand on what they counted about once a second. Names are cut to 128 characters.
 
-The answer names people: keep the endpoint on a loopback address, or behind something that asks who is there.
+The answer names people. It is given to this machine only, and only to who asks for `127.0.0.1`, `[::1]` or `localhost` (421
+otherwise: a page in a browser may be asking under a name of its own); or, with `token_file` of `[admin]`, to everybody who
+has the token: `curl -H \"authorization: Bearer $(cat admin.token)\" http://127.0.0.1:9469/api/top`.
 ";
 
 /// The page.

@@ -84,6 +84,12 @@ const PROXY_SECONDS: &Buckets = &Buckets {
     why: "A turn is some tens of microseconds; a worker that is late, or a rule that is slow, shows from a \
           millisecond on.",
 };
+const EVALUATION_SECONDS: &Buckets = &Buckets {
+    bounds: &[5e-7, 1e-6, 2.5e-6, 5e-6, 1e-5, 2.5e-5, 5e-5, 1e-4, 2.5e-4, 5e-4, 1e-3, 1e-2],
+    steps: 1e9,
+    why: "A few rules take less than a microsecond, a thousand that all must be looked at some tens; a turn of a session \
+          takes as much.",
+};
 const IDLE_SECONDS: &Buckets = &Buckets {
     bounds: &[1.0, 10.0, 60.0, 120.0, 300.0, 540.0, 900.0, 1500.0, 1740.0, 1800.0, 3600.0],
     steps: 1e3,
@@ -141,6 +147,9 @@ macro_rules! families {
 families! {
     accepted: Counter IntCounterVec, "connections_accepted_total", "Connections accepted.", [LISTENER];
     rejected: Counter IntCounterVec, "connections_rejected_total", "Connections turned away.", [LISTENER, REJECTION];
+    connections: Gauge IntGaugeVec, "connections_active",
+        "Connections open now, those in their first TLS handshake included: what the limit counts.", [LISTENER];
+    connections_limit: Gauge IntGaugeVec, "connections_limit", "Connections that a listener takes at a time.", [LISTENER];
     opened: Counter IntCounterVec, "sessions_opened_total", "Sessions opened.", [DOOR];
     closed: Counter IntCounterVec, "sessions_closed_total", "Sessions ended, by reason.", [DOOR, CLOSE_REASON];
     active: Gauge IntGaugeVec, "sessions_active", "Sessions open now.", [DOOR];
@@ -189,6 +198,9 @@ families! {
     sent: Counter IntCounterVec, "sent_bytes_total", "Plaintext bytes sent, by side.", [PROTOCOL, TO];
     compressed: Counter IntCounterVec, "compression_bytes_total",
         "Bytes of compressed sides, as they are without (plain) and with (deflated) the layer.", [SIDE, FLOW, FORM];
+    compressed_sides: Gauge IntGauge, "compressed_sides", "Sides of sessions that are compressed now.", [];
+    compressed_limit: Gauge IntGauge, "compressed_sides_limit",
+        "Sides of sessions that may be compressed at a time, over all listeners.", [];
     retrieved: Counter IntCounterVec, "messages_retrieved_total", "Retrievals of message content.", [PROTOCOL, EXTENT];
     retrieved_bytes: Counter IntCounterVec, "retrieved_bytes_total",
         "Bytes of message content that went to clients.", [PROTOCOL, EXTENT];
@@ -203,6 +215,7 @@ families! {
     idle_duration: Histogram Timings, "idle_duration_seconds", "How long an IDLE lasts.", [], IDLE_SECONDS;
     idle_interval: Histogram Timings, "idle_reissue_interval_seconds",
         "From the start of an IDLE to the start of the next in the same session.", [], IDLE_SECONDS;
+    notify: Gauge IntGauge, "notify_active", "IMAP sessions whose server tells of changes unasked (NOTIFY) now.", [];
     poll_interval: Histogram Timings, "pop3_poll_interval_seconds",
         "From a POP3 login to the next of the same user at the same listener, for the last few thousand users.",
         [], POLL_SECONDS;
@@ -213,11 +226,20 @@ families! {
         "Bytes that went out otherwise than they came in: bytes sent are bytes received, less those removed, and those \
          added.", [PROTOCOL, TO, ALTERATION, CHANGE];
     decisions: Counter IntCounterVec, "policy_decisions_total",
-        "What rules decided, or would have. A rule's series begins with its first decision.", [RULE, ACTION, MODE];
+        "What rules decided, or would have. A rule's series is there from when the rule is in force.", [RULE, ACTION, MODE];
+    evaluation: Histogram Timings, "policy_evaluation_seconds",
+        "How long rules take to decide about a command, once those that can concern the session are found. Of the \
+         commands of a session for which rules are looked at, the first is measured and every eighth after it.",
+        [], EVALUATION_SECONDS;
     alerts: Counter IntCounterVec, "policy_alerts_total", "Decisions of rules with alert = true.", [PROTOCOL];
     hook_answers: Counter IntCounterVec, "hook_answers_total", "Questions to hooks, by what came of them.", [HOOKED];
     hook_duration: Histogram Timings, "hook_duration_seconds", "How long hooks take to answer, or to fail.",
         [HOOKED], HANDSHAKE_SECONDS;
+    recordings: Counter IntCounter, "recordings_total", "Recordings begun of sessions that rules want kept.", [];
+    recording_bytes: Counter IntCounter, "recording_bytes_total", "Bytes written to these recordings.", [];
+    recording_failures: Counter IntCounterVec, "recording_failures_total",
+        "Recordings that are missing or not whole; disk: the file could not be made or written, and ends there; busy: \
+         the disk was slower than what was to be kept.", [RECORDING_FAULT];
     spans: Counter IntCounterVec, "trace_spans_total",
         "Spans of traced sessions, by what became of them: exported; dropped as the queue was full, or as the session had \
          too many; refused by the collector; failed: the collector was not reached in time.", [SPANNED];

@@ -102,12 +102,12 @@ impl Histogram {
         *slot.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Remembers a duration for [`hand_on`](Self::hand_on).
-    pub(super) fn gather(&self, duration: Duration, gathered: &mut Gathered) {
+    /// Remembers a duration that was seen so many times, for [`hand_on`](Self::hand_on).
+    pub(super) fn gather(&self, duration: Duration, times: u32, gathered: &mut Gathered) {
         let value = self.duration(duration);
         if let Some(count) = gathered.counts.get_mut(self.place(value)) {
-            *count += 1;
-            gathered.sum += value;
+            *count += times;
+            gathered.sum += value * u64::from(times);
         }
     }
 
@@ -233,15 +233,17 @@ mod tests {
     fn what_is_gathered_counts_as_what_is_told_at_once() {
         let (at_once, later) = (Histogram::new(&BUCKETS), Histogram::new(&BUCKETS));
         let mut gathered = Gathered::default();
-        for micros in [1, 1000, 1001, 10_000, 10_001, 90_000_000] {
-            at_once.took(Duration::from_micros(micros));
-            later.gather(Duration::from_micros(micros), &mut gathered);
+        for (micros, times) in [(1, 1), (1000, 2), (1001, 1), (10_000, 1), (10_001, 1), (90_000_000, 1)] {
+            for _ in 0..times {
+                at_once.took(Duration::from_micros(micros));
+            }
+            later.gather(Duration::from_micros(micros), times, &mut gathered);
         }
         later.hand_on(&gathered);
         for shown in [at_once.shown(), later.shown()] {
             let counts: Vec<_> = shown.get_bucket().iter().map(Bucket::cumulative_count).collect();
-            assert_eq!((counts, shown.get_sample_count()), (vec![2, 4], 6));
-            assert!((shown.get_sample_sum() - 90.022_003).abs() < 1e-9, "{}", shown.get_sample_sum());
+            assert_eq!((counts, shown.get_sample_count()), (vec![3, 5], 7));
+            assert!((shown.get_sample_sum() - 90.023_003).abs() < 1e-9, "{}", shown.get_sample_sum());
         }
     }
 }

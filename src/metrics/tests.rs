@@ -72,6 +72,28 @@ fn every_series_is_there_from_the_start() {
 }
 
 #[test]
+fn a_rule_is_counted_from_when_it_is_in_force() {
+    use crate::policy::{Fallback, Policy, Rule};
+
+    let metrics = metrics();
+    let rule = |text: &str| toml::from_str::<Rule>(text).unwrap();
+    let rules = vec![
+        rule("name = 'no'\naction = 'deny'"),
+        rule("name = 'look'\naction = 'throttle'\nmode = 'observe'\nthrottle = { delay = '1s' }"),
+        rule("name = 'fine'\naction = 'allow'"),
+    ];
+    metrics.rules_in_force(&Policy::build(rules, &[], Fallback::Deny), false);
+    shows(&metrics, r#"mailwarden_policy_decisions_total{action="deny",mode="enforce",rule="no"} 0"#);
+    shows(&metrics, r#"mailwarden_policy_decisions_total{action="throttle",mode="observe",rule="look"} 0"#);
+    shows(&metrics, r#"mailwarden_policy_decisions_total{action="deny",mode="enforce",rule="default"} 0"#);
+    let text = metrics.render().unwrap();
+    // what only lets pass is told of nowhere
+    assert!(!text.contains(r#"rule="fine""#) && !text.contains(r#"mode="observe",rule="no""#), "{text}");
+    metrics.rules_in_force(&Policy::new(vec![rule("name = 'no'\naction = 'deny'")]), true);
+    shows(&metrics, r#"mailwarden_policy_decisions_total{action="deny",mode="observe",rule="no"} 0"#);
+}
+
+#[test]
 fn ten_thousand_inventions_make_no_series() {
     let (metrics, info) = (metrics(), info());
     metrics.opened(&info);
@@ -130,6 +152,53 @@ fn idling_and_states_are_levels_that_come_back() {
     shows(&metrics, "mailwarden_idle_active 0");
     shows(&metrics, "mailwarden_idle_duration_seconds_count 2");
     shows(&metrics, r#"mailwarden_sessions_in_state{protocol="imap",state="selected"} 0"#);
+}
+
+#[test]
+fn notify_is_a_level_that_comes_back() {
+    let (metrics, info) = (metrics(), info());
+    metrics.opened(&info);
+    let told = |on| metrics.events(&info, &events(vec![Observation::Notifying { on }]));
+    for (on, level) in [(false, 0), (true, 1), (true, 1), (false, 0), (true, 1)] {
+        told(on);
+        shows(&metrics, &format!("mailwarden_notify_active {level}"));
+    }
+    metrics.closed(&info, 0, 0);
+    shows(&metrics, "mailwarden_notify_active 0");
+}
+
+#[test]
+fn what_is_used_is_shown_beside_its_limit() {
+    let metrics = metrics();
+    metrics.connections("imaps", 10_000, || 7);
+    metrics.compression(500, || 2);
+    metrics.recordings(|| Kept { begun: 4, octets: 1000, failed: 1, outrun: 2 });
+    for line in [
+        r#"mailwarden_connections_active{listener="imaps"} 7"#,
+        r#"mailwarden_connections_limit{listener="imaps"} 10000"#,
+        "mailwarden_compressed_sides 2",
+        "mailwarden_compressed_sides_limit 500",
+        "mailwarden_recordings_total 4",
+        "mailwarden_recording_bytes_total 1000",
+        r#"mailwarden_recording_failures_total{reason="disk"} 1"#,
+        r#"mailwarden_recording_failures_total{reason="busy"} 2"#,
+    ] {
+        shows(&metrics, line);
+    }
+}
+
+#[test]
+fn a_client_that_gets_no_compression_has_hit_a_limit() {
+    let (metrics, info) = (metrics(), info());
+    metrics.opened(&info);
+    for (id, by) in [(1, Answered::Upstream), (2, Answered::Proxy)] {
+        let mut declined = completed(id, by);
+        if let Observation::CommandCompleted { code, .. } = &mut declined {
+            *code = Some("LIMIT".into());
+        }
+        metrics.events(&info, &events(vec![begun(id, "COMPRESS"), declined]));
+    }
+    shows(&metrics, r#"mailwarden_limits_hit_total{limit="compressed_sides"} 1"#);
 }
 
 #[test]

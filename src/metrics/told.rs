@@ -6,9 +6,11 @@ use std::time::Duration;
 
 use prometheus::{IntCounter, IntGauge};
 
+use super::evaluations::Evaluations;
 use super::histogram::Histograms;
 use super::{Metrics, index_of, labels};
 use crate::fault::Code;
+use crate::policy::{Meter, Mode, Policy};
 use crate::session::{CloseReason, Event, Observation, ViolationKind};
 use crate::wire::{Protocol, Side};
 use crate::witness::{SessionInfo, TlsFacts};
@@ -161,6 +163,21 @@ impl Metrics {
         }
     }
 
+    /// These rules are in force from now on; `observing`: on a listener that enforces none.
+    pub(crate) fn rules_in_force(&self, policy: &Policy, observing: bool) {
+        for (rule, action, mode) in policy.told() {
+            let rule = self.rules.label(&rule);
+            for mode in std::iter::once(mode).chain(observing.then_some(Mode::Observe)) {
+                self.families.decisions.with_label_values(&[&*rule, action.as_label(), mode.as_label()]);
+            }
+        }
+    }
+
+    /// Measures how long rules take.
+    pub(crate) fn evaluations(&self) -> Arc<dyn Meter> {
+        Arc::new(Evaluations(Arc::clone(&self.families.evaluation)))
+    }
+
     /// A session's task panicked.
     pub(crate) fn panicked(&self) {
         self.families.panics.inc();
@@ -181,7 +198,7 @@ impl Metrics {
         }
     }
 
-    fn limit(&self, limit: &str) {
+    pub(super) fn limit(&self, limit: &str) {
         self.families.limits.with_label_values(&[limit]).inc();
     }
 
@@ -236,6 +253,7 @@ impl Metrics {
             | Observation::Retrieved { .. }
             | Observation::Stored { .. }
             | Observation::Expunged { .. }
+            | Observation::Notifying { .. }
             | Observation::Vanished { .. }
             | Observation::StateChanged { .. } => {}
         }

@@ -34,7 +34,10 @@ pub(crate) fn bind(address: SocketAddr) -> io::Result<TcpListener> {
 
 /// Accepts until the proxy stops.
 pub(super) async fn accept_all(listener: TcpListener, door: Arc<Door>, sessions: TaskTracker, stop: CancellationToken) {
-    let permits = Arc::new(Semaphore::new(door.terms.limits.connections.min(Semaphore::MAX_PERMITS)));
+    let limit = door.terms.limits.connections.min(Semaphore::MAX_PERMITS);
+    let permits = Arc::new(Semaphore::new(limit));
+    let free = Arc::clone(&permits);
+    door.metrics.connections(&door.name, limit, move || limit.saturating_sub(free.available_permits()));
     let mut acceptor = Acceptor::new(listener);
     loop {
         let accepted = tokio::select! {

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use super::settings::ListenerSettings;
 use super::upstream::Upstream;
+use crate::admin::Token;
 use crate::config::Config;
 use crate::fault::{Code, Fault};
 use crate::hook::{HookSet, Hooks};
@@ -20,10 +21,14 @@ use crate::wire::Protocol;
 pub(super) struct Plan {
     pub(super) listeners: Vec<PlannedListener>,
     pub(super) admin: Option<SocketAddr>,
+    /// What whoever asks the admin endpoint must know.
+    pub(super) token: Option<Token>,
     /// Present where certificates are minted.
     pub(super) authority: Option<Arc<Authority>>,
     pub(super) policy: PolicyHandle,
     pub(super) hooks: Hooks,
+    /// Sides that may be compressed at a time, and the places for them.
+    pub(super) compression: (usize, Places),
     /// Whoever takes traces, if there is one.
     pub(super) collector: Option<Collector>,
 }
@@ -61,14 +66,7 @@ pub(super) fn plan(config: Config, transcript: bool) -> Result<Plan, Vec<Fault>>
 
 fn build(config: Config, transcript: bool, missing: Missing) -> Result<Plan, Vec<Fault>> {
     let mut faults = names(&config);
-    let mut upstreams = Vec::new();
-    for settings in &config.upstreams {
-        let built = crate::tls::server_name(settings).and_then(|name| Ok((Upstream::new(settings)?, name)));
-        match built {
-            Ok((upstream, name)) => upstreams.push((Arc::new(upstream), name.to_str().into_owned())),
-            Err(fault) => faults.push(fault),
-        }
-    }
+    let upstreams = upstreams(&config, &mut faults);
     let minting =
         config.listeners.iter().any(|listener| matches!(listener.certificate, Some(CertificateSettings::Mint(_))));
     let authority = match config.authority.as_ref().filter(|_| minting).map(|settings| authority(settings, missing)) {
@@ -79,24 +77,21 @@ fn build(config: Config, transcript: bool, missing: Missing) -> Result<Plan, Vec
             return Err(faults);
         }
     };
-    let hooks = hooks(&config, &mut faults);
-    let collector = collector(&config, &mut faults);
+    let unmade = config.authority.is_some() && authority.is_none() && missing == Missing::Leave;
+    let hooks = Hooks::new(noted(HookSet::new(&config.hooks), &mut faults).unwrap_or_default());
+    let collector = config.tracing.as_ref().and_then(|tracing| noted(Collector::new(tracing), &mut faults));
     let policy = PolicyHandle::new(policy(&config));
-    let places = Places::new(config.limits.compressed_sides);
+    let compressed_sides = config.limits.compressed_sides;
+    let places = Places::new(compressed_sides);
     let mut listeners = Vec::new();
     for settings in config.listeners {
         let Some((upstream, server_name)) = upstreams.iter().find(|(upstream, _)| *upstream.name == *settings.upstream)
         else {
             continue;
         };
-        let unmade = config.authority.is_some() && authority.is_none() && missing == Missing::Leave;
-        let acceptor = match acceptor(&settings, authority.as_ref(), server_name, unmade) {
-            Ok(acceptor) => acceptor,
-            Err(fault) => {
-                faults.push(in_listener(&settings.name, fault));
-                continue;
-            }
-        };
+        let acceptor = acceptor(&settings, authority.as_ref(), server_name, unmade)
+            .map_err(|fault| in_listener(&settings.name, fault));
+        let Some(acceptor) = noted(acceptor, &mut faults) else { continue };
         let terms = Terms {
             posture: settings.posture,
             client_tls: settings.tls,
@@ -117,18 +112,26 @@ fn build(config: Config, transcript: bool, missing: Missing) -> Result<Plan, Vec
             upstream: Arc::clone(upstream),
         });
     }
-    let admin = config.admin.map(|admin| admin.address);
-    if faults.is_empty() { Ok(Plan { listeners, admin, authority, policy, hooks, collector }) } else { Err(faults) }
+    let admin = config.admin.as_ref().map(|admin| admin.address);
+    let token_file = config.admin.and_then(|admin| admin.token_file);
+    let token = token_file.and_then(|path| noted(Token::read(&path), &mut faults));
+    let compression = (compressed_sides, places);
+    let plan = Plan { listeners, admin, token, authority, policy, hooks, compression, collector };
+    if faults.is_empty() { Ok(plan) } else { Err(faults) }
 }
 
-fn collector(config: &Config, faults: &mut Vec<Fault>) -> Option<Collector> {
-    let made = config.tracing.as_ref().map(Collector::new).transpose().map_err(|fault| faults.push(fault));
-    made.ok().flatten()
+/// What was made; or the fault is noted, and the rest is looked at too.
+fn noted<T>(made: Result<T, Fault>, faults: &mut Vec<Fault>) -> Option<T> {
+    made.map_err(|fault| faults.push(fault)).ok()
 }
 
-fn hooks(config: &Config, faults: &mut Vec<Fault>) -> Hooks {
-    let made = HookSet::new(&config.hooks).map_err(|fault| faults.push(fault));
-    Hooks::new(made.unwrap_or_default())
+/// Each upstream, and the name that its certificate must have.
+fn upstreams(config: &Config, faults: &mut Vec<Fault>) -> Vec<(Arc<Upstream>, String)> {
+    let made = config.upstreams.iter().map(|settings| {
+        let name = crate::tls::server_name(settings)?;
+        Ok((Arc::new(Upstream::new(settings)?), name.to_str().into_owned()))
+    });
+    made.filter_map(|made| noted(made, faults)).collect()
 }
 
 /// The policy of a configuration.

@@ -8,9 +8,9 @@ use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
 use bytesize::ByteSize;
@@ -57,6 +57,23 @@ pub struct Keeper {
     kept: PerSession<Kept>,
     /// How many are kept now: mostly none, and then no session is looked up.
     count: AtomicUsize,
+    tally: Arc<Tally>,
+}
+
+/// What became of recordings since the start.
+#[derive(Debug, Default)]
+pub(crate) struct Tally {
+    begun: AtomicU64,
+    octets: AtomicU64,
+    failed: AtomicU64,
+    outrun: AtomicU64,
+}
+
+impl Tally {
+    /// Recordings begun, octets written; recordings that the disk did not take, and those it was too slow for.
+    pub(crate) fn read(&self) -> [u64; 4] {
+        [&self.begun, &self.octets, &self.failed, &self.outrun].map(|count| count.load(Ordering::Relaxed))
+    }
 }
 
 /// What is remembered of a session that is kept.
@@ -64,6 +81,8 @@ pub struct Keeper {
 struct Kept {
     /// Lines the thread had no room for.
     lost: AtomicU64,
+    /// Whether there ever were any.
+    outrun: AtomicBool,
 }
 
 #[derive(Debug)]
@@ -80,11 +99,13 @@ impl Keeper {
     /// When the directory cannot be made or read.
     pub fn start(settings: &KeepSettings) -> io::Result<Self> {
         DirBuilder::new().recursive(true).mode(0o700).create(&settings.directory)?;
+        let tally = Arc::<Tally>::default();
         let mut shelf = Shelf {
             directory: settings.directory.clone(),
             most: settings.most.max(1),
             size: settings.size.as_u64(),
             open: BTreeMap::new(),
+            tally: Arc::clone(&tally),
         };
         shelf.make_room(0)?;
         let (sender, receiver) = sync_channel(WAITING);
@@ -94,7 +115,13 @@ impl Keeper {
             writer: Mutex::new(Some(writer)),
             kept: PerSession::new(),
             count: AtomicUsize::new(0),
+            tally,
         })
+    }
+
+    /// Counts that go on.
+    pub(crate) fn tally(&self) -> Arc<Tally> {
+        Arc::clone(&self.tally)
     }
 
     fn send(&self, job: Job) -> bool {
@@ -123,6 +150,7 @@ impl Keeper {
             self.kept.open(info.id, Kept::default());
             self.count.fetch_add(1, Ordering::Relaxed);
         } else {
+            self.tally.outrun.fetch_add(1, Ordering::Relaxed);
             tracing::error!(session = info.id, "a recording was not begun: the disk is slower than what is to be kept");
         }
     }
@@ -132,6 +160,9 @@ impl Keeper {
         let gap = if lost > 0 { line(&GapLine { gap: Gap { lines: lost } }) } else { String::new() };
         if !self.send(Job::Text { session, text: gap + &lines(session, events) }) {
             kept.lost.fetch_add(lost + events.len() as u64, Ordering::Relaxed);
+            if !kept.outrun.swap(true, Ordering::Relaxed) {
+                self.tally.outrun.fetch_add(1, Ordering::Relaxed);
+            }
         }
     }
 }
@@ -179,11 +210,13 @@ struct Shelf {
     most: usize,
     size: u64,
     open: BTreeMap<u64, Open>,
+    tally: Arc<Tally>,
 }
 
 struct Open {
     file: File,
     path: PathBuf,
+    /// Octets of whole lines.
     written: u64,
     /// Lines beyond the size.
     beyond: u64,
@@ -192,13 +225,13 @@ struct Open {
 impl Shelf {
     fn work(&mut self, jobs: &Receiver<Job>) {
         while let Ok(job) = jobs.recv() {
-            let outcome = match job {
-                Job::Open { session, name, text } => self.open(session, &name, &text),
-                Job::Text { session, text } => self.write(session, &text),
-                Job::Close { session, text } => self.close(session, &text),
+            let (session, outcome) = match job {
+                Job::Open { session, name, text } => (session, self.open(session, &name, &text)),
+                Job::Text { session, text } => (session, self.write(session, &text)),
+                Job::Close { session, text } => (session, self.close(session, &text)),
             };
             if let Err(error) = outcome {
-                tracing::error!(directory = %self.directory.display(), %error, "a recording could not be kept");
+                self.give_up(session, &error);
             }
         }
     }
@@ -208,6 +241,7 @@ impl Shelf {
         let path = self.directory.join(name);
         let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path)?;
         tracing::info!(session, file = %path.display(), "the session is recorded from here on");
+        self.tally.begun.fetch_add(1, Ordering::Relaxed);
         self.open.insert(session, Open { file, path, written: 0, beyond: 0 });
         self.write(session, text)
     }
@@ -218,16 +252,28 @@ impl Shelf {
             open.beyond += text.lines().count() as u64;
             return Ok(());
         }
-        open.written += text.len() as u64;
-        open.file.write_all(text.as_bytes())
+        open.append(text, &self.tally)
     }
 
     fn close(&mut self, session: u64, text: &str) -> io::Result<()> {
-        let Some(mut open) = self.open.remove(&session) else { return Ok(()) };
+        let Some(open) = self.open.get_mut(&session) else { return Ok(()) };
         if open.beyond > 0 {
-            open.file.write_all(line(&GapLine { gap: Gap { lines: open.beyond } }).as_bytes())?;
+            open.append(&line(&GapLine { gap: Gap { lines: open.beyond } }), &self.tally)?;
         }
-        open.file.write_all(text.as_bytes())
+        open.append(text, &self.tally)?;
+        self.open.remove(&session);
+        Ok(())
+    }
+
+    /// What cannot be written ends there, with its last whole line; the disk may have room for the next.
+    fn give_up(&mut self, session: u64, error: &io::Error) {
+        self.tally.failed.fetch_add(1, Ordering::Relaxed);
+        let directory = self.directory.display();
+        tracing::error!(session, %directory, %error, "a recording could not be kept, or ends before its session");
+        if let Some(open) = self.open.remove(&session) {
+            // a part of a line at the end does no harm that this could add to
+            let _cut = open.file.set_len(open.written);
+        }
     }
 
     /// Removes the oldest recordings until there is room for so many more. One that is being written stays.
@@ -245,6 +291,15 @@ impl Shelf {
         for path in removable.take(surplus) {
             fs::remove_file(path)?;
         }
+        Ok(())
+    }
+}
+
+impl Open {
+    fn append(&mut self, text: &str, tally: &Tally) -> io::Result<()> {
+        self.file.write_all(text.as_bytes())?;
+        self.written += text.len() as u64;
+        tally.octets.fetch_add(text.len() as u64, Ordering::Relaxed);
         Ok(())
     }
 }
@@ -325,6 +380,44 @@ mod tests {
             files(directory.path()).iter().map(|path| path.file_name().unwrap().to_str().unwrap().to_owned()).collect();
         assert_eq!(names.len(), 3, "{names:?}");
         assert!(names[0].ends_with("-3.jsonl") && names[1].ends_with("-4.jsonl"), "{names:?}");
+    }
+
+    #[test]
+    fn a_recording_that_cannot_be_made_is_counted_and_the_next_one_is_kept() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("kept");
+        let keeper =
+            Keeper::start(&KeepSettings { directory: path.clone(), most: 10, size: ByteSize::mib(1) }).unwrap();
+        fs::remove_dir(&path).unwrap();
+        keeper.events(&info(1), &[decided(true)]);
+        keeper.events(&info(1), &[said("after")]);
+        while keeper.tally.failed.load(Ordering::Relaxed) == 0 {
+            std::thread::yield_now();
+        }
+        fs::create_dir(&path).unwrap();
+        keeper.events(&info(2), &[decided(true)]);
+        keeper.finish();
+        let written = files(&path).iter().map(|file| fs::metadata(file).unwrap().len()).sum::<u64>();
+        assert_eq!(keeper.tally.read(), [1, written, 1, 0]);
+    }
+
+    #[test]
+    fn what_the_disk_does_not_take_ends_at_its_last_whole_line() {
+        let directory = tempfile::tempdir().unwrap();
+        let tally = Arc::<Tally>::default();
+        let mut shelf = Shelf {
+            directory: directory.path().to_owned(),
+            most: 2,
+            size: 1 << 20,
+            open: BTreeMap::new(),
+            tally: Arc::clone(&tally),
+        };
+        shelf.open(1, "one", "a line\n").unwrap();
+        fs::write(directory.path().join("one"), "a line\na torn o").unwrap();
+        shelf.give_up(1, &io::Error::from(io::ErrorKind::StorageFull));
+        shelf.write(1, "what comes later\n").unwrap();
+        assert_eq!(fs::read_to_string(directory.path().join("one")).unwrap(), "a line\n");
+        assert_eq!(tally.read(), [1, 7, 1, 0]);
     }
 
     #[test]

@@ -216,6 +216,7 @@ impl Talk {
                 | Observation::TlsStarted { .. }
                 | Observation::CompressionStarted { .. }
                 | Observation::StateChanged { .. }
+                | Observation::Notifying { .. }
                 | Observation::Authentication { .. }
                 | Observation::Retrieved { .. }
                 | Observation::Stored { .. }
@@ -272,6 +273,8 @@ impl Talk {
             Observation::Stored { octets, message, .. } => {
                 note(format!("{} stored: {}", phrase::message(message), phrase::octets(*octets)))
             }
+            Observation::Notifying { on: true } => note("the server tells of changes from here on (NOTIFY)".to_owned()),
+            Observation::Notifying { on: false } => note("the server no longer tells of changes (NOTIFY)".to_owned()),
             Observation::Expunged { message } => note(format!("{} is gone", phrase::message(message))),
             Observation::Vanished { mailbox, uids, .. } => {
                 let mailbox = mailbox.as_ref().map(|name| format!(" of {name}")).unwrap_or_default();
@@ -359,6 +362,7 @@ fn held_because(said: &Said, events: &[Event]) -> Option<String> {
         | Observation::CommandBegun { .. }
         | Observation::CommandCompleted { .. }
         | Observation::StateChanged { .. }
+        | Observation::Notifying { .. }
         | Observation::Authentication { .. }
         | Observation::Retrieved { .. }
         | Observation::Stored { .. }

@@ -218,7 +218,7 @@ fn printed(layout: Layout, ids: &[u64]) -> String {
 
 fn recorded(ids: &[u64]) -> String {
     let sink = Sink::default();
-    let recorder = Recorder::start(sink.clone(), "2026-11-02T08:00:00Z".parse().unwrap()).unwrap();
+    let recorder = Recorder::start(sink.clone(), "2026-11-02T08:00:00Z".parse().unwrap(), || ()).unwrap();
     play(&recorder, ids);
     recorder.finish().unwrap();
     sink.text()
@@ -308,17 +308,17 @@ fn writes_one_self_describing_file() {
 fn keeps_a_recording_to_its_owner_and_never_overwrites_one() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("case.mwr");
-    let recorder = Recorder::create(&path).unwrap();
+    let recorder = Recorder::create(&path, || ()).unwrap();
     play(&recorder, &[1]);
     recorder.finish().unwrap();
     assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o600);
-    assert_eq!(Recorder::create(&path).unwrap_err().kind(), io::ErrorKind::AlreadyExists);
+    assert_eq!(Recorder::create(&path, || ()).unwrap_err().kind(), io::ErrorKind::AlreadyExists);
 }
 
 #[test]
 fn writes_a_session_again_when_more_is_known_of_it() {
     let sink = Sink::default();
-    let recorder = Recorder::start(sink.clone(), Timestamp::UNIX_EPOCH).unwrap();
+    let recorder = Recorder::start(sink.clone(), Timestamp::UNIX_EPOCH, || ()).unwrap();
     recorder.opened(&info(1));
     recorder.events(&info(1), &[]);
     let more = SessionInfo { upstream_tls: info(1).client_tls, ..info(1) };

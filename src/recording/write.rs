@@ -23,15 +23,19 @@ pub struct Recorder {
 
 impl Recorder {
     /// Makes the file, readable by its owner only, and writes the head. A file that exists is not touched:
-    /// the error says so.
-    pub fn create(path: &Path) -> io::Result<Self> {
+    /// the error says so. `failed` is called as soon as the file takes nothing more, as on a full disk.
+    pub fn create(path: &Path, failed: impl FnOnce() + Send + 'static) -> io::Result<Self> {
         let file: File = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
-        Self::start(file, Timestamp::now())
+        Self::start(file, Timestamp::now(), failed)
     }
 
-    pub(super) fn start(out: impl io::Write + Send + 'static, created: Timestamp) -> io::Result<Self> {
+    pub(super) fn start(
+        out: impl io::Write + Send + 'static,
+        created: Timestamp,
+        failed: impl FnOnce() + Send + 'static,
+    ) -> io::Result<Self> {
         let program = concat!("mailwarden ", env!("CARGO_PKG_VERSION")).to_owned();
-        let spool = Spool::start("recorder", BufWriter::new(out), tell_gap, || ())?;
+        let spool = Spool::start("recorder", BufWriter::new(out), tell_gap, failed)?;
         spool.push(line(&Head { mailwarden_recording: VERSION, created, program }));
         Ok(Self { spool, known: std::sync::Mutex::default() })
     }

@@ -33,6 +33,12 @@ impl Places {
         Self(Arc::new(AtomicUsize::new(count)))
     }
 
+    /// How many are free.
+    #[must_use]
+    pub fn free(&self) -> usize {
+        self.0.load(Ordering::Relaxed)
+    }
+
     /// A place, if one is free.
     #[must_use]
     pub fn take(&self) -> Option<Place> {
@@ -57,7 +63,9 @@ mod tests {
         let places = Places::new(1);
         let place = places.take();
         assert!(place.is_some() && places.take().is_none());
+        assert_eq!(places.free(), 0);
         drop(place);
+        assert_eq!(places.free(), 1);
         assert!(places.take().is_some());
         assert!(Places::default().take().is_none());
     }

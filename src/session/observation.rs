@@ -89,6 +89,11 @@ pub enum Observation {
         /// After.
         to: State,
     },
+    /// The server accepted NOTIFY (RFC 5465): from here on it tells of changes unasked, or no longer.
+    Notifying {
+        /// SET; NONE ends it.
+        on: bool,
+    },
     /// A login was tried and answered.
     Authentication {
         /// The user, as far as the protocol shows it.

@@ -131,6 +131,7 @@ impl SessionTrace {
             | Observation::Authentication { .. }
             | Observation::Retrieved { id: None, .. }
             | Observation::Expunged { .. }
+            | Observation::Notifying { .. }
             | Observation::Vanished { .. }
             | Observation::Altered { .. } => {}
         }

@@ -10,6 +10,7 @@
     reason = "what the tests share fails as they do, by panicking"
 )]
 
+mod admin;
 mod authority;
 mod cases;
 mod clients;

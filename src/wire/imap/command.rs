@@ -81,6 +81,8 @@ pub enum Details {
         /// As written.
         capabilities: Vec<String>,
     },
+    /// NOTIFY NONE: nothing is to be told unasked any more.
+    NotifyNone,
     /// ID.
     Id {
         /// Fields in the order written; `None` for NIL.

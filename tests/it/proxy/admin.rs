@@ -20,6 +20,16 @@ pub(super) async fn get_as(address: SocketAddr, path: &str, accept: &str) -> Str
     response
 }
 
+/// The first line of the answer to a request with these header lines.
+async fn status(address: SocketAddr, request: &str, headers: &str) -> String {
+    let mut http = TcpStream::connect(address).await.unwrap();
+    let request = format!("{request} HTTP/1.1\r\n{headers}Connection: close\r\n\r\n");
+    http.write_all(request.as_bytes()).await.unwrap();
+    let mut response = String::new();
+    soon(http.read_to_string(&mut response)).await.unwrap();
+    response.lines().next().unwrap_or_default().to_owned()
+}
+
 /// What was sent is what was received, less what was removed, and what was added.
 fn balances(shown: &str) {
     let sum = |family: &str, labels: &[&str]| -> u64 {
@@ -78,5 +88,56 @@ async fn shows_health_and_what_sessions_did() {
     assert!(top.contains(r#""top":[{"name":"127.0.0.1","value":1,"error":0}]"#), "{top}");
     let shown = get(admin, "/metrics").await;
     assert!(shown.contains("mailwarden_upstream_connections{upstream=\"u\"} 0"), "{shown}");
+    proxy.stop().await;
+}
+
+#[tokio::test]
+async fn a_page_under_another_name_is_not_told_who_the_users_are_and_reloads_nothing() {
+    let server = Server::start(None).await;
+    let config = format!(
+        "[admin]\naddress = \"127.0.0.1:0\"\n{}{}",
+        listener("tls = \"none\""),
+        upstream(server.address, "tls = \"none\"")
+    );
+    let proxy = Proxy::start(&config).await;
+    let admin = proxy.bound.admin.unwrap();
+    let port = admin.port();
+    for (host, expected) in [("127.0.0.1", "200"), ("localhost", "200"), ("evil.example", "421")] {
+        let headers = format!("Host: {host}:{port}\r\n");
+        assert_eq!(status(admin, "GET /api/top", &headers).await.split(' ').nth(1), Some(expected), "{host}");
+        assert_eq!(status(admin, "GET /metrics", &headers).await.split(' ').nth(1), Some("200"), "{host}");
+    }
+    let reload = format!("Host: evil.example:{port}\r\nmailwarden-request: reload\r\n");
+    assert_eq!(status(admin, "POST /reload", &reload).await, "HTTP/1.1 421 Misdirected Request");
+    proxy.stop().await;
+}
+
+#[tokio::test]
+async fn with_a_token_only_health_is_for_everybody() {
+    let server = Server::start(None).await;
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), "correct-horse-battery\n").unwrap();
+    let config = format!(
+        "[admin]\naddress = \"127.0.0.1:0\"\ntoken_file = \"{}\"\n{}{}",
+        file.path().display(),
+        listener("tls = \"none\""),
+        upstream(server.address, "tls = \"none\"")
+    );
+    let proxy = Proxy::start(&config).await;
+    let admin = proxy.bound.admin.unwrap();
+    let bare = "Host: mail.example\r\n";
+    let wrong = "Host: mail.example\r\nAuthorization: Bearer wrong-horse-battery!!\r\n";
+    let right = "Host: mail.example\r\nAuthorization: Bearer correct-horse-battery\r\n";
+    for (request, headers, expected) in [
+        ("GET /livez", bare, "HTTP/1.1 200 OK"),
+        ("GET /readyz", bare, "HTTP/1.1 200 OK"),
+        ("GET /metrics", bare, "HTTP/1.1 401 Unauthorized"),
+        ("GET /api/top", wrong, "HTTP/1.1 401 Unauthorized"),
+        ("POST /reload", wrong, "HTTP/1.1 401 Unauthorized"),
+        ("GET /metrics", right, "HTTP/1.1 200 OK"),
+        ("GET /api/top", right, "HTTP/1.1 200 OK"),
+    ] {
+        assert_eq!(status(admin, request, headers).await, expected, "{request} {headers}");
+    }
     proxy.stop().await;
 }

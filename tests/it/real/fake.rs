@@ -14,6 +14,10 @@ use super::lab::Ports;
 pub(crate) enum Mood {
     /// Says yes to everything.
     Obliging,
+    /// As obliging, but no password is right.
+    Distrustful,
+    /// As obliging, and slow with every answer to NOOP.
+    Slow,
     /// Takes the connection and says nothing.
     Silent,
     /// Takes the connection and ends it.
@@ -84,7 +88,7 @@ impl Peer {
             }
             let chatter = match self.mood {
                 Mood::Talkative(octets) => Some(self.chatter(octets)),
-                Mood::Obliging | Mood::Silent | Mood::HangsUp | Mood::Refuses => None,
+                Mood::Obliging | Mood::Distrustful | Mood::Slow | Mood::Silent | Mood::HangsUp | Mood::Refuses => None,
             };
             let mut octets = vec![0; count];
             self.reader.read_exact(&mut octets).ok()?;
@@ -112,7 +116,7 @@ impl Peer {
     /// False when the session is to end here.
     fn greet(&mut self, welcome: &str, refusal: &str) -> bool {
         match self.mood {
-            Mood::Obliging | Mood::Talkative(_) => self.say(welcome).is_some(),
+            Mood::Obliging | Mood::Distrustful | Mood::Slow | Mood::Talkative(_) => self.say(welcome).is_some(),
             Mood::Silent => {
                 thread::sleep(Duration::from_mins(1));
                 false
@@ -144,6 +148,11 @@ fn imap(mut peer: Peer) -> Option<()> {
         match name.as_str() {
             "CAPABILITY" => peer.say(&format!("* CAPABILITY {CAPABILITIES}\r\n"))?,
             "AUTHENTICATE" => sasl(&mut peer, &command, 2)?,
+            "LOGIN" if peer.mood == Mood::Distrustful => {
+                peer.say(&format!("{tag} NO [AUTHENTICATIONFAILED] not that\r\n"))?;
+                continue;
+            }
+            "NOOP" if peer.mood == Mood::Slow => thread::sleep(Duration::from_millis(1200)),
             "SELECT" => peer.say("* 1 EXISTS\r\n* 0 RECENT\r\n* FLAGS (\\Seen)\r\n")?,
             "LOGOUT" => peer.say("* BYE bye\r\n")?,
             _ => {}

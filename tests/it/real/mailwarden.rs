@@ -34,6 +34,18 @@ pub(crate) struct Mailwarden {
 impl Mailwarden {
     /// Starts it; `more` is added to the configuration as it is.
     pub(crate) fn start(directory: &Path, own: &Authority, client: Tls, upstream: &Upstream, more: &str) -> Self {
+        Self::start_as(&[], directory, own, client, upstream, more)
+    }
+
+    /// The same, run by a program that becomes what it is told to run: `env`, `sh -c '… exec "$@"' sh`.
+    pub(crate) fn start_as(
+        runner: &[&str],
+        directory: &Path,
+        own: &Authority,
+        client: Tls,
+        upstream: &Upstream,
+        more: &str,
+    ) -> Self {
         let log = directory.join("mailwarden.log");
         for _ in 0..5 {
             let ports = Ports { imap: free_port(), pop3: free_port() };
@@ -41,8 +53,10 @@ impl Mailwarden {
             let file = directory.join("mailwarden.toml");
             fs::write(&file, configuration(own, ports, admin, client, upstream, more)).unwrap();
             let output = File::options().create(true).append(true).open(&log).unwrap();
-            let mut command = Command::new(program());
-            command.args(["run", "--config"]).arg(&file).env("RUST_LOG", "trace").env("NO_COLOR", "1");
+            let program = program();
+            let mut words = runner.iter().map(AsRef::as_ref).chain([program.as_os_str()]);
+            let mut command = Command::new(words.next().expect("the program at least"));
+            command.args(words).args(["run", "--config"]).arg(&file).env("RUST_LOG", "trace").env("NO_COLOR", "1");
             command.stdout(output.try_clone().unwrap()).stderr(output);
             let mut daemon = Daemon::spawn(&mut command);
             if daemon.listens(&[ports.imap, ports.pop3, admin]) {
@@ -59,11 +73,18 @@ impl Mailwarden {
 
     /// `GET /metrics`.
     pub(crate) fn metrics(&self) -> String {
+        let answer = self.ask("GET /metrics");
+        assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+        answer
+    }
+
+    /// The whole answer of the admin endpoint to a method and a path.
+    pub(crate) fn ask(&self, request: &str) -> String {
         let mut socket = TcpStream::connect((Ipv4Addr::LOCALHOST, self.admin)).unwrap();
-        socket.write_all(b"GET /metrics HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n").unwrap();
+        let head = "HTTP/1.1\r\nHost: 127.0.0.1\r\nMailwarden-Request: reload\r\nConnection: close\r\n\r\n";
+        write!(socket, "{request} {head}").unwrap();
         let mut answer = String::new();
         socket.read_to_string(&mut answer).unwrap();
-        assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
         answer
     }
 }

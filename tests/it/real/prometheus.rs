@@ -5,3 +5,4 @@ mod panels;
 mod papers;
 mod scraper;
 mod traffic;
+mod walk;

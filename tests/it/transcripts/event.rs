@@ -39,6 +39,7 @@ impl Scribe {
                 format!("retrieved {command} {} {} {octets}", reference(message), extent.as_label())
             }
             Observation::Stored { id, octets, .. } => format!("stored {} {octets}", self.name(*id)),
+            Observation::Notifying { on } => format!("notifying {on}"),
             Observation::Expunged { message } => format!("expunged {}", reference(message)),
             Observation::Vanished { uids, .. } => format!("vanished {uids}"),
             Observation::Decided { id, decision } => {

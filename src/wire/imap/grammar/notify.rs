@@ -7,6 +7,7 @@ use super::fetch::{Asked, item_list};
 pub(in super::super) fn notify(reader: &mut Reader<'_>) -> Result<(), Fault> {
     reader.space()?;
     if reader.one_of(&["NONE", "SET"])? == "NONE" {
+        reader.facts.details = Details::NotifyNone;
         return Ok(());
     }
     reader.eat_word_after_space("STATUS");

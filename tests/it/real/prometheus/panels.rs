@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs;
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
@@ -15,11 +15,13 @@ use super::traffic::Site;
 
 /// Panels whose every value may be nought although the day had all sorts of incidents. Of processor time the collector
 /// counts whole seconds, and the day does not take one; each of its clients with TLS is a new program that has nothing
-/// to resume.
+/// to resume; Dovecot has no NOTIFY.
 const QUIET: &[&str] = &[
     "Sessions ended by a panic",
     "Connections turned away",
     "Reloads",
+    "Recordings",
+    "IMAP sessions that wait",
     "Questions to hooks",
     "Certificates made",
     "CPU",
@@ -85,6 +87,33 @@ fn every_query_of_every_panel_gives_data_under_traffic() {
         fs::write(path, &table).unwrap();
     }
     assert!(without.is_empty(), "{without:#?}\n{table}");
+    pictures(&site, &prometheus);
+}
+
+/// Every dashboard can be drawn. With `MAILWARDEN_PICTURES` the day goes on for ten minutes, and that folder is given the
+/// pictures, for which Chromium is needed.
+fn pictures(site: &Site, prometheus: &Prometheus) {
+    let kept = std::env::var_os("MAILWARDEN_PICTURES");
+    let folder = kept.as_ref().map_or_else(|| site.directory().join("pictures"), Into::into);
+    let mut command = Command::new(dashboards().join("picture"));
+    command.arg("--prometheus").arg(prometheus.address()).arg("--folder").arg(&folder);
+    if kept.is_some() {
+        let end = Instant::now() + Duration::from_mins(10);
+        while Instant::now() < end {
+            site.day();
+        }
+        command.args(["--minutes", "10", "--png"]);
+    }
+    let said = String::from_utf8(succeed(&mut command, Duration::from_mins(2))).unwrap();
+    for (file, dashboard) in all() {
+        let name = file.trim_end_matches(".json");
+        assert!(said.contains(&format!("{name}: nothing without data\n")), "{said}");
+        let page = fs::read_to_string(folder.join(format!("{name}.html"))).unwrap();
+        for panel in dashboard["panels"].as_array().unwrap() {
+            let title = panel["title"].as_str().unwrap();
+            assert!(page.contains(title), "{title} is not drawn");
+        }
+    }
 }
 
 #[test]

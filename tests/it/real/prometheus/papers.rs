@@ -88,7 +88,7 @@ fn the_rules_are_valid_and_every_alert_fires_and_stays_quiet() {
     }
 }
 
-fn alerts() -> Vec<&'static str> {
+pub(super) fn alerts() -> Vec<&'static str> {
     ALERTS.lines().filter_map(|line| line.trim_start().strip_prefix("- alert: ")).collect()
 }
 

@@ -40,10 +40,12 @@ impl Site {
              upstream = \"imap-server\"\ncertificate = {{ chain = \"{}\", key = \"{}\" }}\n\
              [[listener]]\nname = \"lost\"\naddress = \"127.0.0.1:{dead}\"\nprotocol = \"imap\"\ntls = \"none\"\n\
              upstream = \"lost\"\n[[upstream]]\nname = \"lost\"\naddress = \"127.0.0.1:{}\"\ntls = \"none\"\n\
-             [[rule]]\nname = \"folders stay\"\ncommand = \"DELETE\"\naction = \"deny\"\n",
+             [policy]\nrecordings = {{ directory = \"{}\" }}\n\
+             [[rule]]\nname = \"folders stay\"\ncommand = \"DELETE\"\naction = \"deny\"\nrecord = true\n",
             authority.chain.display(),
             authority.key.display(),
             free_port(),
+            directory.path().join("kept").display(),
         );
         let proxy = Mailwarden::start(directory.path(), &authority, Tls::None, &upstream, &more);
         Self { proxy, tls, dead, ca: authority.ca, _dovecot: dovecot, directory }
