@@ -18,11 +18,12 @@ def quantile(share, family, by, more=""):
     return f"histogram_quantile({share}, {inner})"
 
 
-def panel(title, description, unit, *targets, kind="timeseries", width=8, red=None, red_below=None, stack=False):
+def panel(title, description, unit, *targets, kind="timeseries", width=8, red=None, red_below=None, stack=False,
+          text="auto"):
     """Targets are pairs of a query and the legend of its series; from `red` on, or below `red_below`, values are red."""
     return {
-        "title": title, "description": description, "unit": unit, "targets": targets,
-        "kind": kind, "width": width, "red": red, "red_below": red_below, "stack": stack,
+        "title": title, "description": description, "unit": unit, "targets": targets, "kind": kind, "width": width,
+        "red": red, "red_below": red_below, "stack": stack, "text": text,
     }
 
 
@@ -265,8 +266,9 @@ PROCESS = [
         panel("Threads", "Of the process.", "short", ("sum by (instance) (process_threads{M})", "{{instance}}")),
         panel("Up since", "When the process started.", "dateTimeAsIso",
               ("1000 * max by (instance) (process_start_time_seconds{M})", "{{instance}}"), kind="stat", width=12),
-        panel("Version", "What runs where.", "short",
-              ("count by (version) (mailwarden_build_info{M})", "{{version}}"), kind="stat", width=12),
+        panel("Version", "What runs, and how many instances of it.", "short",
+              ("count by (version) (mailwarden_build_info{M})", "{{version}}"), kind="stat", width=12,
+              text="value_and_name"),
     ]),
     ("Runtime", [
         panel("Time added by the proxy", "From octets being read to what came of them being written: median and 99th "
