@@ -222,6 +222,10 @@ POLICY = [
         panel("Commands denied", "Share of commands that the policy refused, by command.", "percentunit",
               (f'{rate("commands_total", "protocol, command", P + ",result=" + chr(34) + "denied" + chr(34))} / '
                f'({rate("commands_total", "protocol, command", P)} > 0)', "{{protocol}} {{command}}"), width=12),
+        panel("Time to decide", "Of commands for which rules are looked at: how long that takes.", "s",
+              *[(f"histogram_quantile({share}, sum by (le) (rate(mailwarden_policy_evaluation_seconds_bucket{{M}}[R])))", name)
+                for share, name in [(0.5, "p50"), (0.99, "p99")]],
+              width=24),
     ]),
     ("Hooks", [
         panel("Questions to hooks", "By what came of them; failed: the hook did not answer, or not in time.", "ops",

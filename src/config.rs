@@ -40,6 +40,7 @@ use crate::proxy::{ListenerSettings, UpstreamSettings};
 use crate::recording::KeepSettings;
 use crate::session::Limits;
 use crate::tls::AuthoritySettings;
+use crate::traces::TracingSettings;
 
 /// All that a configuration file says.
 #[derive(Debug, Clone, Deserialize)]
@@ -48,6 +49,9 @@ pub struct Config {
     /// `[admin]`: the endpoint of metrics and health; none if absent.
     #[serde(default)]
     pub admin: Option<AdminSettings>,
+    /// `[tracing]`: where traces of sessions go; none are made if absent.
+    #[serde(default)]
+    pub tracing: Option<TracingSettings>,
     /// `[process]`: what the program takes of its machine.
     #[serde(default)]
     pub process: ProcessSettings,
@@ -318,6 +322,12 @@ impl Config {
         }
         if let Some(recordings) = &mut self.policy.recordings {
             whole(&mut recordings.directory);
+        }
+        if let Some(tracing) = &mut self.tracing {
+            tracing.headers_file.as_mut().map(whole);
+            if let Roots::File(file) = &mut tracing.roots {
+                whole(file);
+            }
         }
         resolve_parts(self.groups.iter_mut(), self.hooks.iter_mut(), folder);
         for listener in &mut self.listeners {

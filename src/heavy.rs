@@ -150,7 +150,13 @@ impl Kept {
     }
 }
 
+/// Whether a command was refused, by whomever.
+fn has_failed(completion: Completion, by: Answered) -> bool {
+    matches!(by, Answered::Policy | Answered::Syntax) || matches!(completion, Completion::No | Completion::Bad)
+}
+
 impl Adding {
+    /// Of what is not told of every command.
     fn event(&mut self, event: &Observation) {
         match event {
             Observation::CommandBegun { mailboxes, .. } => {
@@ -158,11 +164,6 @@ impl Adding {
                 for mailbox in mailboxes {
                     self.count_in(&cut(mailbox), Measure::Commands, 1);
                 }
-            }
-            Observation::CommandCompleted { completion, by, .. } => {
-                let refused = matches!(by, Answered::Policy | Answered::Syntax)
-                    || matches!(completion, Completion::No | Completion::Bad);
-                self.count(Measure::Failures, u64::from(refused));
             }
             Observation::Retrieved { message, octets, .. } => {
                 for (measure, value) in [(Measure::Messages, 1), (Measure::Octets, *octets)] {
@@ -251,9 +252,18 @@ impl Witness for HeavyHitters {
 
     fn events(&self, info: &SessionInfo, events: &[Event]) {
         self.open.with(info.id, |adding| {
+            let (mut commands, mut failures) = (0, 0);
             for event in events {
-                adding.event(&event.what);
+                match &event.what {
+                    Observation::CommandBegun { mailboxes, .. } if mailboxes.is_empty() => commands += 1,
+                    Observation::CommandCompleted { completion, by, .. } => {
+                        failures += u64::from(has_failed(*completion, *by));
+                    }
+                    what => adding.event(what),
+                }
             }
+            adding.count(Measure::Commands, commands);
+            adding.count(Measure::Failures, failures);
             let Some(last) = events.last().filter(|last| adding.is_due(last.at)) else { return };
             let mut kept = match self.kept.try_lock() {
                 Ok(kept) => kept,

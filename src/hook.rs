@@ -8,36 +8,26 @@ mod settings;
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
-use http_body_util::{BodyExt, Full, Limited};
-use hyper::body::Bytes;
-use hyper::header::{CONTENT_TYPE, HOST, USER_AGENT};
-use hyper::{Method, Request, StatusCode};
-use hyper_util::rt::TokioIo;
+use hyper::StatusCode;
 use quick_cache::sync::Cache;
-use rustls::ClientConfig;
-use rustls_pki_types::ServerName;
 use serde::Deserialize;
-use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
 
 pub use settings::{HookSettings, HookUrl, HookUrlError, OnFailure};
 
-use crate::fault::{Code, Fault, plain};
+use crate::fault::Fault;
 use crate::metrics::Metrics;
 use crate::policy::Question;
+use crate::service::{Service, Unanswered};
 
 /// Answers that a hook remembers.
 const REMEMBERED: usize = 4096;
 /// Questions that a hook is asked at a time; more wait, within their own time.
 const AT_A_TIME: usize = 64;
-/// Octets of an answer.
-const LONGEST: usize = 16 << 10;
 
 /// All hooks, replaced as a whole.
 #[derive(Debug, Clone)]
@@ -52,8 +42,7 @@ pub struct HookSet(ByName);
 /// One service.
 struct Hook {
     name: Arc<str>,
-    url: HookUrl,
-    tls: Option<(Arc<ClientConfig>, ServerName<'static>)>,
+    service: Service,
     timeout: Duration,
     remember: Duration,
     on_failure: OnFailure,
@@ -63,7 +52,7 @@ struct Hook {
 
 impl fmt::Debug for Hook {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Hook").field("name", &self.name).field("url", &self.url).finish_non_exhaustive()
+        f.debug_struct("Hook").field("name", &self.name).field("service", &self.service).finish_non_exhaustive()
     }
 }
 
@@ -76,10 +65,8 @@ struct Answer {
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
 enum Silence {
-    #[error("it cannot be reached: {0}")]
-    Connect(#[source] std::io::Error),
-    #[error("the exchange broke: {0}")]
-    Http(#[source] hyper::Error),
+    #[error(transparent)]
+    Exchange(#[from] Unanswered),
     #[error("it said {0}")]
     Status(StatusCode),
     #[error("its answer is longer than 16 KiB, or broke off")]
@@ -131,17 +118,9 @@ impl Hooks {
 
 impl Hook {
     fn new(settings: &HookSettings) -> Result<Self, Fault> {
-        let tls = settings.url.tls.then(|| {
-            let name = ServerName::try_from(settings.url.host.clone()).map_err(|_| {
-                let sentence = format!("hook `{}`: `{}` is no host name", settings.name, plain(&settings.url.host));
-                Fault::new(Code::ServerName, sentence, "write the name in the service's certificate")
-            })?;
-            Ok::<_, Fault>((crate::tls::client_config(&settings.roots)?, name))
-        });
         Ok(Self {
             name: settings.name.as_str().into(),
-            url: settings.url.clone(),
-            tls: tls.transpose()?,
+            service: Service::new(&format!("hook `{}`", settings.name), &settings.url.0, &settings.roots)?,
             timeout: settings.timeout,
             remember: settings.cache,
             on_failure: settings.on_failure,
@@ -182,48 +161,12 @@ impl Hook {
     async fn post(&self, document: String) -> Result<bool, Silence> {
         // the semaphore is never closed
         let _permit = self.permits.acquire().await;
-        let connected = TcpStream::connect((self.url.host.as_str(), self.url.port)).await;
-        let tcp = connected.map_err(Silence::Connect)?;
-        match &self.tls {
-            None => self.exchange(tcp, document).await,
-            Some((config, name)) => {
-                let connector = tokio_rustls::TlsConnector::from(Arc::clone(config));
-                let tls = connector.connect(name.clone(), tcp).await.map_err(Silence::Connect)?;
-                Box::pin(self.exchange(tls, document)).await
-            }
+        let answer = self.service.post("application/json", Vec::new(), document.into()).await?;
+        if answer.status != StatusCode::OK {
+            return Err(Silence::Status(answer.status));
         }
-    }
-
-    async fn exchange<IO>(&self, io: IO, document: String) -> Result<bool, Silence>
-    where
-        IO: AsyncRead + AsyncWrite + Unpin + 'static,
-    {
-        let (mut sender, connection) =
-            hyper::client::conn::http1::handshake(TokioIo::new(io)).await.map_err(Silence::Http)?;
-        let request = Request::builder()
-            .method(Method::POST)
-            .uri(&self.url.path)
-            .header(HOST, &self.url.authority)
-            .header(CONTENT_TYPE, "application/json")
-            .header(USER_AGENT, concat!("mailwarden/", env!("CARGO_PKG_VERSION")))
-            .body(Full::new(Bytes::from(document)))
-            .expect("the path and the host are parts of an address that was parsed");
-        let mut answer = pin!(async move {
-            let response = sender.send_request(request).await.map_err(Silence::Http)?;
-            if response.status() != StatusCode::OK {
-                return Err(Silence::Status(response.status()));
-            }
-            let body = Limited::new(response.into_body(), LONGEST).collect().await;
-            let octets = body.map_err(|_| Silence::Body)?.to_bytes();
-            serde_json::from_slice(&octets).map(|answer: Answer| answer.allow).map_err(|_| Silence::Answer)
-        });
-        let mut connection = pin!(connection);
-        tokio::select! {
-            biased;
-            answer = &mut answer => answer,
-            // what was read before the end is still to be looked at
-            _ended = &mut connection => answer.await,
-        }
+        let octets = answer.body.ok_or(Silence::Body)?;
+        serde_json::from_slice(&octets).map(|answer: Answer| answer.allow).map_err(|_| Silence::Answer)
     }
 }
 

@@ -2,38 +2,41 @@
 //!
 //! Every family is declared in `metrics/families.rs`. Label values are words of closed sets or names of the
 //! configuration; nothing a peer sends becomes one. Every series exists from the start, so that a zero
-//! can be told from an absence, and so that no session waits for a series to be made; but those of rules
-//! begin with their first decision, for rules come and go while the proxy runs (`rules` bounds their number).
+//! can be told from an absence, and so that no session waits for a series to be made; those of rules
+//! from when they are in force, for rules come and go while the proxy runs (`rules` bounds their number).
 
 mod codes;
 mod commanded;
 mod commands;
 mod document;
+mod evaluations;
 mod families;
 mod histogram;
 mod labels;
 mod openmetrics;
+mod outstanding;
 mod rules;
 mod sources;
 mod told;
 
-use std::collections::VecDeque;
 use std::fmt;
 use std::time::Duration;
 
 use prometheus::{IntGauge, TextEncoder};
 use quick_cache::sync::Cache;
 
-use self::commanded::{ABORTED, End, Kind, OfProtocol, Tally};
+pub(crate) use self::codes::word as response_code;
+use self::commanded::{ABORTED, Ended, OfProtocol, Tally};
 use self::families::Families;
 use self::labels::Names;
 pub(crate) use self::openmetrics::CONTENT_TYPE as OPENMETRICS;
+use self::outstanding::Outstanding;
 use self::rules::RuleNames;
 use self::sources::Sources;
 pub(crate) use self::sources::{Certificate, Kept, Minting};
 pub(crate) use self::told::{Runtime, Sampler};
 use crate::per_session::PerSession;
-use crate::session::{Answered, CommandId, Event, Extent, Observation, State};
+use crate::session::{Answered, CommandId, Completion, Event, Extent, Observation, State};
 use crate::wire::{Protocol, ShortText};
 use crate::witness::{SessionInfo, Witness};
 
@@ -59,8 +62,7 @@ pub struct Metrics {
 /// What is remembered of an open session.
 #[derive(Debug, Default)]
 struct Pending {
-    /// Commands that are not answered yet; their number is bounded by the session.
-    commands: VecDeque<(CommandId, Kind)>,
+    commands: Outstanding,
     state: Option<IntGauge>,
     /// The IDLE that is going on, and when it began.
     idling: Option<(CommandId, Duration)>,
@@ -119,7 +121,7 @@ impl Metrics {
     #[must_use]
     pub fn render_openmetrics(&self) -> String {
         self.refresh();
-        openmetrics::encode(&self.families.registry.gather())
+        openmetrics::encode(&self.families.registry.gather(), &self.families.command_duration)
     }
 
     /// The most lines with a value that the endpoint can have, whatever peers do.
@@ -141,28 +143,45 @@ impl Metrics {
         }
     }
 
-    fn event(&self, info: &SessionInfo, pending: &mut Pending, event: &Event, tally: &mut Tally) {
-        let of = self.of(info.protocol);
-        match &event.what {
-            Observation::CommandBegun { id, command, operation, .. } => {
-                let command = narrow(tally.position(info.protocol, command));
-                pending.commands.push_back((*id, Kind { command, operation: narrow(operation.index()) }));
-                if info.protocol == Protocol::Imap && command == self.idle {
-                    self.idle_begun(pending, *id, event.at);
+    /// What is told of nearly every command is told here, and the rest elsewhere: a client that pipelines makes
+    /// hundreds in one report.
+    fn reported(&self, info: &SessionInfo, pending: &mut Pending, events: &[Event]) {
+        let (of, mut tally) = (self.of(info.protocol), Tally::default());
+        for event in events {
+            match &event.what {
+                Observation::CommandBegun { id, command, operation, .. } => {
+                    let kind = tally.kind(info.protocol, command, *operation);
+                    pending.commands.begun(*id, kind);
+                    if kind.command == self.idle && info.protocol == Protocol::Imap {
+                        self.idle_begun(pending, *id, event.at);
+                    }
                 }
-            }
-            Observation::CommandCompleted { id, completion, by, code, latency } => {
-                if let Some(kind) = pending.ended(*id) {
-                    let code = code.as_ref().map(ShortText::as_str);
-                    if *by == Answered::Proxy && code == Some("LIMIT") {
+                Observation::CommandCompleted { id, completion, by, code, latency } => {
+                    let Some(kind) = pending.commands.ended(*id) else { continue };
+                    if *by == Answered::Proxy && code.as_ref().map(ShortText::as_str) == Some("LIMIT") {
                         self.limit("compressed_sides");
                     }
-                    tally.ended(of, kind, End { completion: *completion, by: *by, code, latency: *latency });
+                    if let Some(trace) = info.trace
+                        && *by == Answered::Upstream
+                        && *completion != Completion::Aborted
+                        && let Ok(at) = info.started.checked_add(event.at)
+                    {
+                        of.exemplify(kind, *latency, trace, at);
+                    }
+                    tally.ended(of, Ended { kind, completion: *completion, by: *by, latency: *latency }, code.as_ref());
                     if pending.idling.is_some_and(|(idle, _)| idle == *id) {
                         self.idle_ended(pending, event.at);
                     }
                 }
+                _ => self.event(info, pending, event, &mut tally),
             }
+        }
+        tally.finish(of);
+    }
+
+    fn event(&self, info: &SessionInfo, pending: &mut Pending, event: &Event, tally: &mut Tally) {
+        let of = self.of(info.protocol);
+        match &event.what {
             Observation::Retrieved { extent, octets, .. } => {
                 tally.retrieved(of, *extent, *octets);
                 if *extent == Extent::Whole
@@ -226,21 +245,6 @@ fn narrow(position: usize) -> u16 {
     u16::try_from(position).unwrap_or(u16::MAX)
 }
 
-impl Pending {
-    /// What a command that has ended is counted as. Mostly it is the oldest.
-    fn ended(&mut self, id: CommandId) -> Option<Kind> {
-        let at = match self.commands.front() {
-            Some((begun, _)) if *begun == id => 0,
-            _ => self.commands.iter().position(|(begun, _)| *begun == id)?,
-        };
-        let (_, kind) = self.commands.remove(at)?;
-        if self.commands.is_empty() {
-            self.commands = VecDeque::new();
-        }
-        Some(kind)
-    }
-}
-
 impl Witness for Metrics {
     fn opened(&self, info: &SessionInfo) {
         let labels = [info.protocol.as_label(), &info.listener];
@@ -252,13 +256,7 @@ impl Witness for Metrics {
     }
 
     fn events(&self, info: &SessionInfo, events: &[Event]) {
-        self.open.with(info.id, |pending| {
-            let mut tally = Tally::default();
-            for event in events {
-                self.event(info, pending, event, &mut tally);
-            }
-            tally.finish(self.of(info.protocol));
-        });
+        self.open.with(info.id, |pending| self.reported(info, pending, events));
     }
 
     fn closed(&self, info: &SessionInfo, _client_octets: u64, _upstream_octets: u64) {
@@ -275,8 +273,8 @@ impl Witness for Metrics {
         self.idle_ended(&mut left, took);
         self.notifying(&mut left, false);
         // what was begun and never answered is not forgotten
-        for (_, kind) in left.commands {
-            self.of(info.protocol).ended(kind, ABORTED, 1);
+        for (kind, count) in left.commands.left() {
+            self.of(info.protocol).ended(kind, ABORTED, count);
         }
     }
 }

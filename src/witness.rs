@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::fault::Fault;
 use crate::session::Event;
+use crate::traces::TraceId;
 use crate::wire::Protocol;
 
 /// What is known of a session beside its events. Serialises as the head of a recording.
@@ -30,6 +31,9 @@ pub struct SessionInfo {
     pub upstream_address: Arc<str>,
     /// When the connection was accepted.
     pub started: jiff::Timestamp,
+    /// The trace it is exported as, if it is one of the sample.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trace: Option<TraceId>,
     /// TLS on the client's side; absent while in clear.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub client_tls: Option<TlsFacts>,

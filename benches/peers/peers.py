@@ -24,6 +24,8 @@ class Peer:
     name = ""
     # Why a workload cannot be shown for it, by the beginning of the workload's name.
     cannot = {}
+    # Measured only when it is named.
+    on_request = False
     # What `--workers` means to it.
     workers = "as many as asked for"
 
@@ -104,6 +106,10 @@ class Direct(Peer):
 class Mailwarden(Peer):
     name = "mailwarden"
 
+    @staticmethod
+    def rules():
+        return []
+
     def start(self, lab):
         tables = [f'[process]\nworkers = {lab.workers}\n', f'[admin]\naddress = "127.0.0.1:{free_port()}"\n']
         for name, port, target in self.routes():
@@ -112,12 +118,37 @@ class Mailwarden(Peer):
                           f'certificate = {{ chain = "{lab.certificates.chain}", key = "{lab.certificates.key}" }}\n\n'
                           f'[[upstream]]\nname = "{name}-server"\naddress = "127.0.0.1:{target}"\ntls = "implicit"\n'
                           f'server_name = "localhost"\nroots = "{lab.certificates.ca}"\n')
-        file = self.write("mailwarden.toml", "\n".join(tables))
+        tables += self.rules()
+        file = self.write(f"{self.name}.toml", "\n".join(tables))
         self.run(lab.binary, "run", "--config", file)
 
     @classmethod
     def version(cls, lab):
         return first_line(str(lab.binary), "--version")
+
+
+class MailboxRules(Mailwarden):
+    """The same with 1,000 rules on mailboxes that the sessions do not use."""
+
+    name = "mailbox-rules"
+    on_request = True
+
+    @staticmethod
+    def rules():
+        kinds = ["", 'command = ["FETCH", "NOOP", "RETR"]\n', 'effect = "read"\n']
+        return [f'[[rule]]\nname = "rule {n}"\naction = "deny"\nmailbox = "Projects/{n}"\n{kinds[n % 3]}' for n in range(1000)]
+
+
+class UserRules(Mailwarden):
+    """The same with 1,000 rules on other users."""
+
+    name = "user-rules"
+    on_request = True
+
+    @staticmethod
+    def rules():
+        kinds = ["", 'command = ["FETCH", "NOOP", "RETR"]\n', 'effect = "read"\n']
+        return [f'[[rule]]\nname = "rule {n}"\naction = "deny"\nuser = "user{n}@example.org"\n{kinds[n % 3]}' for n in range(1000)]
 
 
 class Relay(Peer):

@@ -91,8 +91,21 @@ def notes(results):
     return text + "\n"
 
 
+def rule_table(results):
+    """Mailwarden under rules against itself without any, in the same repetition."""
+    ruled = [name for name in names(results) if name.endswith("-rules")]
+    lines = []
+    for workload in ALL:
+        for key, title in (("cpu_us_per_op", "CPU"), ("p50_us", "p50"), ("kib_fresh", "memory"), ("kib_after", "memory, after 1 MiB")):
+            found = [bars.ratios(results["rows"], workload.name, peer, key, bars.OURS) for peer in ruled]
+            if any(found):
+                lines.append([f"{workload.what}: {title}", *(
+                    "{:.3f} × ({:.3f}–{:.3f})".format(*bars.spread(ratios)) if ratios else "" for ratios in found)])
+    return "## 1,000 rules against none\n\n" + table(["", *ruled], lines) if lines else ""
+
+
 def markdown(results):
-    parts = ["# Mailwarden and its peers\n", notes(results), "## The bars\n\n" + bar_table(results),
+    parts = ["# Mailwarden and its peers\n", notes(results), "## The bars\n\n" + bar_table(results), *filter(None, [rule_table(results)]),
              "## All figures\n\nThe median; below it the median of the ratios to HAProxy in the same repetition, and the least and the "
              "most of them.\n"]
     parts += filter(None, (figure_table(results, figure) for figure in FIGURES))

@@ -37,6 +37,7 @@ pub(super) fn check(root: &DeTable<'_>) -> Vec<Problem> {
         upstream(root, table, &mut problems);
     }
     authority(root, &mut problems);
+    tracing(root, &mut problems);
     limits(root, &mut problems);
     problems
 }
@@ -255,6 +256,26 @@ fn authority(root: &DeTable<'_>, problems: &mut Vec<Problem>) {
                 .label("nothing will be minted")
                 .help("remove it, or use it in a [[listener]]: `certificate = \"mint\"`"),
         );
+    }
+}
+
+/// Headers of a collector are mostly a token.
+fn tracing(root: &DeTable<'_>, problems: &mut Vec<Problem>) {
+    for (_, table) in tables(root, "tracing") {
+        let headers = ["headers_file", "headers_env"].into_iter().find(|key| value(table, key).is_some());
+        if let (Some(headers), Some((endpoint, span))) = (headers, text(table, "endpoint"))
+            && crate::service::ServiceUrl::try_from(endpoint.to_owned()).is_ok_and(|url| url.is_open())
+        {
+            problems.push(
+                Problem::new(
+                    Code::ClearHeaders,
+                    span,
+                    format!("what `{headers}` holds would be sent without encryption"),
+                )
+                .label("whoever is on the way could read it")
+                .help("use `https`, or a collector on this machine that knows the secret"),
+            );
+        }
     }
 }
 

@@ -111,6 +111,8 @@ codes! {
     UnknownHook = "MW-1313" Error,
     /// A listener that does not exist.
     UnknownListener = "MW-1314" Error,
+    /// Secrets would be sent without encryption.
+    ClearHeaders = "MW-1315" Error,
     /// Not a pattern.
     Pattern = "MW-1401" Error,
     /// Not a command.

@@ -24,6 +24,28 @@ pub(super) fn network(text: &str, node: Node<'_, '_>) -> Option<Problem> {
     )
 }
 
+/// A number from 0 to 1.
+pub(super) fn share(key: &Key, node: Node<'_, '_>) -> Option<Problem> {
+    let written = match node.get_ref() {
+        DeValue::Integer(number) => number.as_str(),
+        DeValue::Float(number) => number.as_str(),
+        DeValue::String(_) | DeValue::Boolean(_) | DeValue::Datetime(_) | DeValue::Array(_) | DeValue::Table(_) => {
+            return Some(wrong_type(
+                key.name,
+                "a number",
+                "write a share, for example `0.01` for one in a hundred",
+                node,
+            ));
+        }
+    };
+    let within = written.parse::<f64>().is_ok_and(|share| (0.0..=1.0).contains(&share));
+    (!within).then(|| {
+        Problem::new(Code::Range, node.span(), format!("`{}` is out of the range that makes sense", key.name))
+            .label("a share is 0 (none) to 1 (all)")
+            .help("write for example `0.01` for one in a hundred")
+    })
+}
+
 pub(super) fn time(text: &str, node: Node<'_, '_>) -> Option<Problem> {
     let error = policy::check_time(text).err()?;
     Some(

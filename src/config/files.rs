@@ -50,7 +50,10 @@ pub(super) fn check(text: &str, folder: &Path) -> Vec<Problem> {
             }
         }
     }
-    for (_, table) in tables(root, "upstream").into_iter().chain(tables(root, "hook")) {
+    for (_, table) in tables(root, "tracing") {
+        problems.extend(value(table, "headers_file").and_then(|node| missing("headers_file", node, folder)));
+    }
+    for (_, table) in ["upstream", "hook", "tracing"].into_iter().flat_map(|section| tables(root, section)) {
         let roots = value(table, "roots").filter(|node| node.get_ref().as_str() != Some("system"));
         problems.extend(roots.and_then(|node| missing("roots", node, folder)));
     }

@@ -73,6 +73,8 @@ pub(super) enum Kind {
     Count(u64, u64),
     /// `true` or `false`.
     Switch,
+    /// A number from 0 to 1.
+    Share,
     /// A pattern or a list of them.
     Patterns,
     /// A command or a list of them.
@@ -129,6 +131,18 @@ pub(super) const SECTIONS: &[Section] = &[
         keys: &[
             needed("address", Kind::SocketAddress, r#"address = "127.0.0.1:9469""#),
             optional("token_file", Kind::Path),
+        ],
+    },
+    Section {
+        name: "tracing",
+        repeats: false,
+        keys: &[
+            needed("endpoint", Kind::Text, r#"endpoint = "http://127.0.0.1:4318""#),
+            needed("sample", Kind::Share, "sample = 0.01"),
+            optional("headers_file", Kind::Path),
+            optional("headers_env", Kind::Text),
+            optional("timeout", Kind::Duration(Duration::from_millis(10), Duration::from_mins(1))),
+            optional("roots", Kind::Path),
         ],
     },
     Section { name: "process", repeats: false, keys: &[optional("workers", Kind::Count(1, 1024))] },

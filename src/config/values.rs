@@ -46,6 +46,7 @@ pub(super) fn check(key: &Key, node: Node<'_, '_>, problems: &mut Vec<Problem>) 
         Kind::Size(least, most) => problems.extend(size(key, node, least, most)),
         Kind::Count(least, most) => problems.extend(count(key, node, least, most)),
         Kind::Switch => problems.extend(switch(key, node)),
+        Kind::Share => problems.extend(details::share(key, node)),
         Kind::Duration(least, most) => problems.extend(duration(key, node, least, most)),
         Kind::Name
         | Kind::SocketAddress

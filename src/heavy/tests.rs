@@ -13,6 +13,7 @@ fn info(id: u64) -> SessionInfo {
         upstream: Arc::from("provider"),
         upstream_address: Arc::from("127.0.0.1:2"),
         started: jiff::Timestamp::now(),
+        trace: None,
         client_tls: None,
         upstream_tls: None,
     }

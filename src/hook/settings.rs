@@ -1,11 +1,10 @@
 //! The `[[hook]]` section.
 
-use std::fmt;
 use std::time::Duration;
 
-use hyper::Uri;
 use serde::Deserialize;
 
+use crate::service::{ServiceUrl, ServiceUrlError};
 use crate::tls::Roots;
 
 /// A service that rules with `action = "ask"` ask.
@@ -48,22 +47,14 @@ pub enum OnFailure {
 /// An address of a service: `https`, or `http` on this machine.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
-pub struct HookUrl {
-    /// The request's host, as it stands in the address.
-    pub(super) authority: String,
-    pub(super) host: String,
-    pub(super) port: u16,
-    pub(super) tls: bool,
-    /// Path and query.
-    pub(super) path: String,
-}
+pub struct HookUrl(pub(super) ServiceUrl);
 
-/// Not the address of a service.
+/// Not the address of a hook.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum HookUrlError {
     /// It is no URL of the form `https://host/path`.
-    #[error("expected `https://host/path`, without a user name")]
-    Form,
+    #[error("{0}")]
+    Form(ServiceUrlError),
     /// Whoever is on the way could decide.
     #[error("`http` is only for this machine (127.0.0.1, [::1], localhost): use `https`")]
     Clear,
@@ -73,35 +64,8 @@ impl TryFrom<String> for HookUrl {
     type Error = HookUrlError;
 
     fn try_from(text: String) -> Result<Self, HookUrlError> {
-        let uri: Uri = text.parse().map_err(|_| HookUrlError::Form)?;
-        let tls = match uri.scheme_str() {
-            Some("https") => true,
-            Some("http") => false,
-            _ => return Err(HookUrlError::Form),
-        };
-        let authority = uri.authority().filter(|authority| !authority.as_str().contains('@'));
-        let authority = authority.ok_or(HookUrlError::Form)?;
-        let host = authority.host().trim_start_matches('[').trim_end_matches(']').to_owned();
-        let local = match host.parse::<std::net::IpAddr>() {
-            Ok(ip) => ip.is_loopback(),
-            Err(_) => host.eq_ignore_ascii_case("localhost"),
-        };
-        if host.is_empty() {
-            return Err(HookUrlError::Form);
-        }
-        if !tls && !local {
-            return Err(HookUrlError::Clear);
-        }
-        let port = authority.port_u16().unwrap_or(if tls { 443 } else { 80 });
-        let path = uri.path_and_query().map_or("/", |path| path.as_str()).to_owned();
-        Ok(Self { authority: authority.to_string(), host, port, tls, path })
-    }
-}
-
-impl fmt::Display for HookUrl {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let scheme = if self.tls { "https" } else { "http" };
-        write!(f, "{scheme}://{}{}", self.authority, self.path)
+        let url = ServiceUrl::try_from(text).map_err(HookUrlError::Form)?;
+        if url.is_open() { Err(HookUrlError::Clear) } else { Ok(Self(url)) }
     }
 }
 
@@ -112,20 +76,12 @@ mod tests {
     #[test]
     fn only_addresses_that_nobody_on_the_way_can_answer_for_are_taken() {
         for (text, expected) in [
-            ("https://policy.example.com/mail?x=1", Ok(("policy.example.com", 443, "/mail?x=1"))),
-            ("http://127.0.0.1:8080", Ok(("127.0.0.1", 8080, "/"))),
-            ("http://[::1]:8080/a", Ok(("::1", 8080, "/a"))),
-            ("http://localhost/a", Ok(("localhost", 80, "/a"))),
-            ("http://policy.example.com/", Err(HookUrlError::Clear)),
-            ("https://joe:secret@example.com/", Err(HookUrlError::Form)),
-            ("ftp://example.com/", Err(HookUrlError::Form)),
-            ("/mail", Err(HookUrlError::Form)),
-            ("", Err(HookUrlError::Form)),
+            ("https://policy.example.com/mail", None),
+            ("http://localhost/a", None),
+            ("http://policy.example.com/", Some(HookUrlError::Clear)),
+            ("/mail", Some(HookUrlError::Form(ServiceUrlError))),
         ] {
-            let read = HookUrl::try_from(text.to_owned());
-            let read =
-                read.as_ref().map(|url| (url.host.as_str(), url.port, url.path.as_str())).map_err(|error| *error);
-            assert_eq!(read, expected, "{text}");
+            assert_eq!(HookUrl::try_from(text.to_owned()).err(), expected, "{text}");
         }
     }
 }

@@ -35,6 +35,75 @@ pub(super) fn class(code: Option<&str>) -> usize {
     CLASSES.iter().position(|known| *known == class).unwrap_or(CLASSES.len() - 1)
 }
 
+/// The code as a word of a closed set: in upper case if it is one that mail servers are known to use, else `other`.
+pub(crate) fn word(code: &str) -> &'static str {
+    KNOWN.iter().find(|known| known.eq_ignore_ascii_case(code)).unwrap_or(&"other")
+}
+
+/// RFC 9051 §7.1 and the registry it began, RFC 2449 §8, RFC 3206 §4.
+const KNOWN: &[&str] = &[
+    "ALERT",
+    "ALREADYEXISTS",
+    "APPENDUID",
+    "AUTH",
+    "AUTHENTICATIONFAILED",
+    "AUTHORIZATIONFAILED",
+    "BADCHARSET",
+    "BADCOMPARATOR",
+    "BADEVENT",
+    "BADURL",
+    "CANNOT",
+    "CAPABILITY",
+    "CLIENTBUG",
+    "CLOSED",
+    "COMPRESSIONACTIVE",
+    "CONTACTADMIN",
+    "COPYUID",
+    "CORRUPTION",
+    "EXPIRED",
+    "EXPUNGEISSUED",
+    "HASCHILDREN",
+    "HIGHESTMODSEQ",
+    "IN-USE",
+    "INUSE",
+    "LIMIT",
+    "LOGIN-DELAY",
+    "MAILBOXID",
+    "MAXCONVERTMESSAGES",
+    "MESSAGELIMIT",
+    "METADATA",
+    "MODIFIED",
+    "NOMODSEQ",
+    "NONEXISTENT",
+    "NOPERM",
+    "NOTIFICATIONOVERFLOW",
+    "NOTSAVED",
+    "NOUPDATE",
+    "OVERQUOTA",
+    "PARSE",
+    "PERMANENTFLAGS",
+    "PRIVACYREQUIRED",
+    "READ-ONLY",
+    "READ-WRITE",
+    "REFERRAL",
+    "SERVERBUG",
+    "SYS/PERM",
+    "SYS/TEMP",
+    "TOOBIG",
+    "TOOMANY",
+    "TRYCREATE",
+    "UIDNEXT",
+    "UIDNOTSTICKY",
+    "UIDREQUIRED",
+    "UIDVALIDITY",
+    "UNAVAILABLE",
+    "UNKNOWN-CTE",
+    "UNSEEN",
+    "URLMECH",
+    "USEATTR",
+    "UTF8",
+];
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -50,6 +119,16 @@ mod tests {
             (Some("XINVENTED"), "other"),
         ] {
             assert_eq!(CLASSES[class(code)], expected, "{code:?}");
+        }
+    }
+
+    #[test]
+    fn only_known_codes_are_words() {
+        assert_eq!((word("NoPerm"), word("hunter2")), ("NOPERM", "other"));
+        assert!(KNOWN.is_sorted());
+        // what has a class is known
+        for code in KNOWN.iter().filter(|code| CLASSES[class(Some(code))] != "other") {
+            assert_eq!(word(code), *code);
         }
     }
 }

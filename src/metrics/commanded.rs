@@ -12,9 +12,10 @@ use prometheus::IntCounter;
 use super::families::Families;
 use super::histogram::{Gathered, Histograms};
 use super::labels::OUTCOMES;
-use super::{codes, commands};
+use super::{codes, commands, narrow};
 use crate::session::{Answered, Completion, Extent};
-use crate::wire::{Operation, Protocol};
+use crate::traces::TraceId;
+use crate::wire::{Operation, Protocol, ShortText};
 
 /// All of one protocol.
 pub(super) struct OfProtocol {
@@ -45,12 +46,12 @@ pub(super) struct Kind {
     pub(super) operation: u16,
 }
 
-/// How a command ended.
-#[derive(Clone, Copy)]
-pub(super) struct End<'a> {
+/// How a command ended, but for its code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Ended {
+    pub(super) kind: Kind,
     pub(super) completion: Completion,
     pub(super) by: Answered,
-    pub(super) code: Option<&'a str>,
     pub(super) latency: Duration,
 }
 
@@ -58,11 +59,11 @@ pub(super) struct End<'a> {
 /// last of each is enough to remember.
 #[derive(Default)]
 pub(super) struct Tally {
-    ended: Option<(Kind, usize, u64)>,
+    ended: Option<(Ended, u32)>,
     latency: Option<(Kind, Gathered)>,
     retrieved: Option<(Extent, u64, u64)>,
-    /// The last name that was looked up, and where it stands.
-    name: Option<(&'static str, usize)>,
+    /// The last command that was looked up, and what it is counted as.
+    looked_up: Option<(&'static str, Operation, Kind)>,
 }
 
 /// The index in [`OUTCOMES`] of a command that the session's end cut off.
@@ -136,6 +137,14 @@ impl OfProtocol {
         }
     }
 
+    /// A command that was counted occurred in this trace.
+    pub(super) fn exemplify(&self, kind: Kind, latency: Duration, trace: TraceId, at: jiff::Timestamp) {
+        let counted = self.commands.get(usize::from(kind.command));
+        if let Some(histogram) = counted.and_then(|counted| self.command_duration.at(counted.duration)) {
+            histogram.exemplify(latency, trace, at);
+        }
+    }
+
     fn retrieved(&self, extent: Extent, messages: u64, octets: u64) {
         if let Some((count, sum)) = self.retrieved.get(extent.index()) {
             count.inc_by(messages);
@@ -145,36 +154,43 @@ impl OfProtocol {
 }
 
 impl Tally {
-    /// Where the counters of a command stand. Its name is mostly the same constant as the last one's.
+    /// What a command is counted as. Its name is mostly the same constant as the last one's.
     #[expect(clippy::ptr_arg, reason = "only of a name that is a constant does its address say which it is")]
-    pub(super) fn position(&mut self, protocol: Protocol, command: &Cow<'static, str>) -> usize {
-        let Cow::Borrowed(command) = *command else { return commands::position(protocol, command) };
-        match self.name {
-            Some((last, position)) if std::ptr::eq(last, command) => position,
-            _ => {
-                let position = commands::position(protocol, command);
-                self.name = Some((command, position));
-                position
+    pub(super) fn kind(&mut self, protocol: Protocol, command: &Cow<'static, str>, operation: Operation) -> Kind {
+        match (self.looked_up, command) {
+            (Some((name, does, kind)), Cow::Borrowed(command)) if std::ptr::eq(name, *command) && does == operation => {
+                return kind;
             }
+            _ => {}
         }
+        let kind =
+            Kind { command: narrow(commands::position(protocol, command)), operation: narrow(operation.index()) };
+        if let Cow::Borrowed(command) = command {
+            self.looked_up = Some((command, operation, kind));
+        }
+        kind
     }
 
-    /// A command ended.
-    pub(super) fn ended(&mut self, of: &OfProtocol, kind: Kind, end: End<'_>) {
-        let outcome = outcome(end.completion, end.by);
+    /// A command ended. What came together mostly ends alike.
+    pub(super) fn ended(&mut self, of: &OfProtocol, ended: Ended, code: Option<&ShortText>) {
         match &mut self.ended {
-            Some((last, how, count)) if *last == kind && *how == outcome => *count += 1,
+            Some((last, times)) if *last == ended => *times += 1,
             other => {
-                if let Some((kind, outcome, count)) = other.replace((kind, outcome, 1)) {
-                    of.ended(kind, outcome, count);
+                if let Some((ended, times)) = other.replace((ended, 1)) {
+                    self.hand_on(of, ended, times);
                 }
             }
         }
-        if end.completion == Completion::Aborted || end.by != Answered::Upstream {
-            return;
+        if ended.by == Answered::Upstream && !matches!(ended.completion, Completion::Ok | Completion::Aborted) {
+            of.refused(ended.kind, code.map(ShortText::as_str));
         }
-        if end.completion != Completion::Ok {
-            of.refused(kind, end.code);
+    }
+
+    fn hand_on(&mut self, of: &OfProtocol, ended: Ended, times: u32) {
+        let Ended { kind, completion, by, latency } = ended;
+        of.ended(kind, outcome(completion, by), u64::from(times));
+        if completion == Completion::Aborted || by != Answered::Upstream {
+            return;
         }
         if self.latency.as_ref().is_none_or(|(last, _)| *last != kind)
             && let Some((kind, gathered)) = self.latency.replace((kind, Gathered::default()))
@@ -185,7 +201,7 @@ impl Tally {
         if let Some((_, gathered)) = &mut self.latency
             && let Some(histogram) = of.command_duration.at(0)
         {
-            histogram.gather(end.latency, gathered);
+            histogram.gather(latency, times, gathered);
         }
     }
 
@@ -205,9 +221,9 @@ impl Tally {
     }
 
     /// Hands on what is left.
-    pub(super) fn finish(self, of: &OfProtocol) {
-        if let Some((kind, outcome, count)) = self.ended {
-            of.ended(kind, outcome, count);
+    pub(super) fn finish(mut self, of: &OfProtocol) {
+        if let Some((ended, times)) = self.ended.take() {
+            self.hand_on(of, ended, times);
         }
         if let Some((kind, gathered)) = self.latency {
             of.took(kind, &gathered);

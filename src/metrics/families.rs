@@ -84,6 +84,12 @@ const PROXY_SECONDS: &Buckets = &Buckets {
     why: "A turn is some tens of microseconds; a worker that is late, or a rule that is slow, shows from a \
           millisecond on.",
 };
+const EVALUATION_SECONDS: &Buckets = &Buckets {
+    bounds: &[5e-7, 1e-6, 2.5e-6, 5e-6, 1e-5, 2.5e-5, 5e-5, 1e-4, 2.5e-4, 5e-4, 1e-3, 1e-2],
+    steps: 1e9,
+    why: "A few rules take less than a microsecond, a thousand that all must be looked at some tens; a turn of a session \
+          takes as much.",
+};
 const IDLE_SECONDS: &Buckets = &Buckets {
     bounds: &[1.0, 10.0, 60.0, 120.0, 300.0, 540.0, 900.0, 1500.0, 1740.0, 1800.0, 3600.0],
     steps: 1e3,
@@ -220,7 +226,11 @@ families! {
         "Bytes that went out otherwise than they came in: bytes sent are bytes received, less those removed, and those \
          added.", [PROTOCOL, TO, ALTERATION, CHANGE];
     decisions: Counter IntCounterVec, "policy_decisions_total",
-        "What rules decided, or would have. A rule's series begins with its first decision.", [RULE, ACTION, MODE];
+        "What rules decided, or would have. A rule's series is there from when the rule is in force.", [RULE, ACTION, MODE];
+    evaluation: Histogram Timings, "policy_evaluation_seconds",
+        "How long rules take to decide about a command, once those that can concern the session are found. Of the \
+         commands of a session for which rules are looked at, the first is measured and every eighth after it.",
+        [], EVALUATION_SECONDS;
     alerts: Counter IntCounterVec, "policy_alerts_total", "Decisions of rules with alert = true.", [PROTOCOL];
     hook_answers: Counter IntCounterVec, "hook_answers_total", "Questions to hooks, by what came of them.", [HOOKED];
     hook_duration: Histogram Timings, "hook_duration_seconds", "How long hooks take to answer, or to fail.",
@@ -230,6 +240,9 @@ families! {
     recording_failures: Counter IntCounterVec, "recording_failures_total",
         "Recordings that are missing or not whole; disk: the file could not be made or written, and ends there; busy: \
          the disk was slower than what was to be kept.", [RECORDING_FAULT];
+    spans: Counter IntCounterVec, "trace_spans_total",
+        "Spans of traced sessions, by what became of them: exported; dropped as the queue was full, or as the session had \
+         too many; refused by the collector; failed: the collector was not reached in time.", [SPANNED];
     reloads: Counter IntCounterVec, "reloads_total", "Reloads of the configuration, by result.", [RELOAD];
     reload: Gauge IntGauge, "config_last_reload_successful",
         "Whether the configuration that was last looked at is in force.", [];

@@ -2,12 +2,14 @@
 //! collects takes no lock and makes nobody wait.
 
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use prometheus::core::{Collector, Desc};
 use prometheus::proto::{Bucket, Histogram as Shown, LabelPair, Metric, MetricFamily, MetricType};
 
 use super::labels::Row;
+use crate::traces::TraceId;
 
 /// The most buckets of a histogram, the last without a bound included.
 pub(super) const MOST: usize = 16;
@@ -30,6 +32,17 @@ pub(super) struct Histogram {
     /// In steps; starts again at zero after 2^64 of them, as any counter may.
     sum: AtomicU64,
     buckets: &'static Buckets,
+    /// The last of each bucket; made with the first there is.
+    exemplars: OnceLock<Box<[Mutex<Option<Exemplar>>]>>,
+}
+
+/// A value, and the trace in which it occurred.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Exemplar {
+    pub(super) trace: TraceId,
+    /// In the base unit.
+    pub(super) value: f64,
+    pub(super) at: jiff::Timestamp,
 }
 
 /// What one report told for histograms of the same bounds, before it is handed on.
@@ -43,7 +56,7 @@ impl Histogram {
     fn new(buckets: &'static Buckets) -> Self {
         let bounds: Box<[u64]> = buckets.bounds.iter().map(|bound| steps(bound * buckets.steps)).collect();
         let counts = (0..=bounds.len()).map(|_| AtomicU64::new(0)).collect();
-        Self { bounds, counts, sum: AtomicU64::new(0), buckets }
+        Self { bounds, counts, sum: AtomicU64::new(0), buckets, exemplars: OnceLock::new() }
     }
 
     fn place(&self, value: u64) -> usize {
@@ -72,12 +85,29 @@ impl Histogram {
         steps(duration.as_secs_f64() * self.buckets.steps)
     }
 
-    /// Remembers a duration for [`hand_on`](Self::hand_on).
-    pub(super) fn gather(&self, duration: Duration, gathered: &mut Gathered) {
+    /// A duration that was counted occurred in this trace. While the exemplars are being read it is passed over, for
+    /// nobody is to wait.
+    #[expect(clippy::cast_precision_loss, reason = "a duration that long is no longer told apart by anybody")]
+    pub(super) fn exemplify(&self, duration: Duration, trace: TraceId, at: jiff::Timestamp) {
+        let steps = self.duration(duration);
+        let slots = self.exemplars.get_or_init(|| self.counts.iter().map(|_| Mutex::default()).collect());
+        if let Some(mut slot) = slots.get(self.place(steps)).and_then(|slot| slot.try_lock().ok()) {
+            *slot = Some(Exemplar { trace, value: steps as f64 / self.buckets.steps, at });
+        }
+    }
+
+    /// The last of a bucket, by its position.
+    pub(super) fn exemplar(&self, bucket: usize) -> Option<Exemplar> {
+        let slot = self.exemplars.get()?.get(bucket)?;
+        *slot.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Remembers a duration that was seen so many times, for [`hand_on`](Self::hand_on).
+    pub(super) fn gather(&self, duration: Duration, times: u32, gathered: &mut Gathered) {
         let value = self.duration(duration);
         if let Some(count) = gathered.counts.get_mut(self.place(value)) {
-            *count += 1;
-            gathered.sum += value;
+            *count += times;
+            gathered.sum += value * u64::from(times);
         }
     }
 
@@ -143,6 +173,13 @@ impl Histograms {
         self.position(values).and_then(|at| self.at(at))
     }
 
+    /// The series that is shown with these labels in a family of this name, if it is one of these.
+    pub(super) fn shown_as(&self, family: &str, pairs: &[LabelPair]) -> Option<&Histogram> {
+        let has = |label: &str, value: &str| pairs.iter().any(|pair| (pair.name(), pair.value()) == (label, value));
+        let fits = |(row, _): &&(Row, Histogram)| self.labels.iter().zip(row).all(|(label, value)| has(label, value));
+        if family == self.name { self.series.iter().find(fits).map(|(_, histogram)| histogram) } else { None }
+    }
+
     /// Where [`at`](Self::at) finds the series with these values.
     pub(super) fn position(&self, values: &[&str]) -> Option<usize> {
         self.series.iter().position(|(row, _)| row.iter().eq(values))
@@ -196,15 +233,17 @@ mod tests {
     fn what_is_gathered_counts_as_what_is_told_at_once() {
         let (at_once, later) = (Histogram::new(&BUCKETS), Histogram::new(&BUCKETS));
         let mut gathered = Gathered::default();
-        for micros in [1, 1000, 1001, 10_000, 10_001, 90_000_000] {
-            at_once.took(Duration::from_micros(micros));
-            later.gather(Duration::from_micros(micros), &mut gathered);
+        for (micros, times) in [(1, 1), (1000, 2), (1001, 1), (10_000, 1), (10_001, 1), (90_000_000, 1)] {
+            for _ in 0..times {
+                at_once.took(Duration::from_micros(micros));
+            }
+            later.gather(Duration::from_micros(micros), times, &mut gathered);
         }
         later.hand_on(&gathered);
         for shown in [at_once.shown(), later.shown()] {
             let counts: Vec<_> = shown.get_bucket().iter().map(Bucket::cumulative_count).collect();
-            assert_eq!((counts, shown.get_sample_count()), (vec![2, 4], 6));
-            assert!((shown.get_sample_sum() - 90.022_003).abs() < 1e-9, "{}", shown.get_sample_sum());
+            assert_eq!((counts, shown.get_sample_count()), (vec![3, 5], 7));
+            assert!((shown.get_sample_sum() - 90.023_003).abs() < 1e-9, "{}", shown.get_sample_sum());
         }
     }
 }

@@ -69,6 +69,7 @@ pub(super) const REJECTION: Dimension = listed(&["reason"], |_| column(REJECTION
 pub(super) const LIMIT: Dimension = listed(&["limit"], |_| column(LIMITS));
 pub(super) const HOOKED: Dimension = listed(&["result"], |_| column(HOOK_RESULTS));
 pub(super) const RECORDING_FAULT: Dimension = listed(&["reason"], |_| column(RECORDING_FAULTS));
+pub(super) const SPANNED: Dimension = listed(&["result"], |_| column(SPAN_RESULTS));
 pub(super) const RELOAD: Dimension = listed(&["result"], |_| column(RELOADS));
 pub(super) const OUTCOME: Dimension = listed(&["result"], |_| column(OUTCOMES));
 pub(super) const CLASS: Dimension = listed(&["class"], |_| column(codes::CLASSES));
@@ -105,7 +106,7 @@ pub(super) const UPSTREAM: Dimension = Dimension {
 /// Rules come and go with reloads, so only the series of the rest are made beforehand.
 pub(super) const RULE: Dimension = Dimension {
     labels: &["rule"],
-    configured: Some("the names of the first 4,096 rules that decided anything; `other` for the rest"),
+    configured: Some("the names of the first 4,096 rules that were in force since the start; `other` for the rest"),
     rows: |_| column(&["other"]),
 };
 pub(super) const CERTIFICATE: Dimension = Dimension {
@@ -140,6 +141,8 @@ const LIMITS: &[&str] = &[
 pub(super) const HOOK_RESULTS: &[&str] = &["allowed", "denied", "failed", "cached"];
 /// Why a recording is missing or not whole.
 const RECORDING_FAULTS: &[&str] = &["disk", "busy"];
+/// What becomes of a span.
+pub(super) const SPAN_RESULTS: &[&str] = &["exported", "queue_full", "session_full", "refused", "failed"];
 /// What comes of a reload.
 pub(super) const RELOADS: &[&str] = &["applied", "unchanged", "refused", "restart_needed"];
 /// How a command ended.

@@ -1,26 +1,28 @@
 //! The `OpenMetrics` text format, version 1.0.0: families without `_total` and with units, numbers that are
-//! floats where floats are asked for, and an end that shows that nothing was cut off.
+//! floats where floats are asked for, exemplars, and an end that shows that nothing was cut off.
 
 use std::fmt::Write as _;
 
 use prometheus::proto::{LabelPair, Metric, MetricFamily, MetricType};
+
+use super::histogram::{Exemplar, Histogram, Histograms};
 
 /// The content type of what [`encode`] makes.
 pub(crate) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 const UNITS: [&str; 2] = ["seconds", "bytes"];
 
-/// The whole exposition.
-pub(super) fn encode(families: &[MetricFamily]) -> String {
+/// The whole exposition; `traced` is the family that has exemplars.
+pub(super) fn encode(families: &[MetricFamily], traced: &Histograms) -> String {
     let mut out = String::with_capacity(256 << 10);
     for family in families {
-        encode_family(family, &mut out);
+        encode_family(family, traced, &mut out);
     }
     out.push_str("# EOF\n");
     out
 }
 
-fn encode_family(family: &MetricFamily, out: &mut String) {
+fn encode_family(family: &MetricFamily, traced: &Histograms, out: &mut String) {
     let name = family.name();
     let (base, kind, suffix) = match family.get_field_type() {
         MetricType::COUNTER => (name.strip_suffix("_total").unwrap_or(name), "counter", "_total"),
@@ -39,7 +41,7 @@ fn encode_family(family: &MetricFamily, out: &mut String) {
         let value = match family.get_field_type() {
             MetricType::COUNTER => metric.get_counter().get_value(),
             MetricType::HISTOGRAM => {
-                histogram(base, metric, out);
+                histogram(base, metric, traced.shown_as(name, metric.get_label()), out);
                 continue;
             }
             MetricType::GAUGE | MetricType::SUMMARY | MetricType::UNTYPED => metric.get_gauge().get_value(),
@@ -48,14 +50,14 @@ fn encode_family(family: &MetricFamily, out: &mut String) {
     }
 }
 
-fn histogram(base: &str, metric: &Metric, out: &mut String) {
+fn histogram(base: &str, metric: &Metric, traced: Option<&Histogram>, out: &mut String) {
     let (labels, histogram) = (metric.get_label(), metric.get_histogram());
-    for bucket in histogram.get_bucket() {
-        let (bound, count) = (Some(bucket.upper_bound()), bucket.cumulative_count());
-        line(out, format_args!("{base}_bucket{} {count}", Labels(labels, bound)));
-    }
     let count = histogram.get_sample_count();
-    line(out, format_args!("{base}_bucket{} {count}", Labels(labels, Some(f64::INFINITY))));
+    let buckets = histogram.get_bucket().iter().map(|bucket| (bucket.upper_bound(), bucket.cumulative_count()));
+    for (place, (bound, count)) in buckets.chain([(f64::INFINITY, count)]).enumerate() {
+        let exemplar = Shown(traced.and_then(|traced| traced.exemplar(place)));
+        line(out, format_args!("{base}_bucket{} {count}{exemplar}", Labels(labels, Some(bound))));
+    }
     line(out, format_args!("{base}_count{} {count}", Labels(labels, None)));
     line(out, format_args!("{base}_sum{} {}", Labels(labels, None), histogram.get_sample_sum()));
 }
@@ -79,12 +81,34 @@ impl std::fmt::Display for Labels<'_> {
         }
         match bound {
             Some(bound) if bound.is_infinite() => write!(f, "{separator}le=\"+Inf\"")?,
-            // the debug form has a point, as the canonical one does
-            Some(bound) => write!(f, "{separator}le=\"{bound:?}\"")?,
+            Some(bound) => write!(f, "{separator}le=\"{}\"", Canonical(*bound))?,
             None if pairs.is_empty() => return Ok(()),
             None => {}
         }
         f.write_str("}")
+    }
+}
+
+/// A bound as the format writes it: with a point, and an exponent of two digits.
+struct Canonical(f64);
+
+impl std::fmt::Display for Canonical {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let shown = format!("{:?}", self.0);
+        match shown.split_once("e-") {
+            Some((digits, exponent)) => write!(f, "{digits}e-{exponent:0>2}"),
+            None => f.write_str(&shown),
+        }
+    }
+}
+
+/// An exemplar behind a value, if there is one.
+struct Shown(Option<Exemplar>);
+
+impl std::fmt::Display for Shown {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Some(Exemplar { trace, value, at }) = self.0 else { return Ok(()) };
+        write!(f, " # {{trace_id=\"{trace}\"}} {value} {}.{:03}", at.as_second(), at.subsec_millisecond())
     }
 }
 
@@ -110,9 +134,20 @@ impl std::fmt::Display for Escaped<'_> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+    use std::time::Duration;
+
     use prometheus::{IntCounterVec, IntGaugeVec, Opts, Registry};
 
+    use super::super::histogram::{Buckets, Registered};
     use super::*;
+
+    #[test]
+    fn bounds_are_written_in_one_way() {
+        for (bound, expected) in [(0.000_01, "1e-05"), (0.000_025, "2.5e-05"), (0.000_1, "0.0001"), (5.0, "5.0")] {
+            assert_eq!(Canonical(bound).to_string(), expected);
+        }
+    }
 
     #[test]
     fn counters_units_and_infos_are_named_as_the_format_wants_it() {
@@ -123,7 +158,20 @@ mod tests {
         let info = IntGaugeVec::new(Opts::new("y_info", "Which."), &["version"]).unwrap();
         info.with_label_values(&["1"]).set(1);
         registry.register(Box::new(info)).unwrap();
-        insta::assert_snapshot!(encode(&registry.gather()), @r#"
+        let buckets = &Buckets { bounds: &[0.001, 0.01], steps: 1e6, why: "few" };
+        let rows = vec![vec!["imap".to_owned(), "NOOP".to_owned()], vec!["imap".to_owned(), "FETCH".to_owned()]];
+        let labels = vec!["protocol", "command"];
+        let timed = Histograms::new("z_seconds".to_owned(), "How long.", labels, rows, buckets).unwrap();
+        let trace = "0af7651916cd43dd8448eb211c80319c".parse().unwrap();
+        let at = jiff::Timestamp::from_millisecond(1_700_000_000_020).unwrap();
+        for millis in [7, 5, 70] {
+            let duration = Duration::from_millis(millis);
+            timed.at(1).unwrap().took(duration);
+            timed.at(1).unwrap().exemplify(duration, trace, at);
+        }
+        let timed = Arc::new(timed);
+        registry.register(Box::new(Registered(Arc::clone(&timed)))).unwrap();
+        insta::assert_snapshot!(encode(&registry.gather(), &timed), @r#"
         # TYPE x_bytes counter
         # UNIT x_bytes bytes
         # HELP x_bytes Say \"a\\b\".
@@ -131,6 +179,19 @@ mod tests {
         # TYPE y info
         # HELP y Which.
         y_info{version="1"} 1
+        # TYPE z_seconds histogram
+        # UNIT z_seconds seconds
+        # HELP z_seconds How long.
+        z_seconds_bucket{command="FETCH",protocol="imap",le="0.001"} 0
+        z_seconds_bucket{command="FETCH",protocol="imap",le="0.01"} 2 # {trace_id="0af7651916cd43dd8448eb211c80319c"} 0.005 1700000000.020
+        z_seconds_bucket{command="FETCH",protocol="imap",le="+Inf"} 3 # {trace_id="0af7651916cd43dd8448eb211c80319c"} 0.07 1700000000.020
+        z_seconds_count{command="FETCH",protocol="imap"} 3
+        z_seconds_sum{command="FETCH",protocol="imap"} 0.082
+        z_seconds_bucket{command="NOOP",protocol="imap",le="0.001"} 0
+        z_seconds_bucket{command="NOOP",protocol="imap",le="0.01"} 0
+        z_seconds_bucket{command="NOOP",protocol="imap",le="+Inf"} 0
+        z_seconds_count{command="NOOP",protocol="imap"} 0
+        z_seconds_sum{command="NOOP",protocol="imap"} 0
         # EOF
         "#);
     }

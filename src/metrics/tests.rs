@@ -22,6 +22,7 @@ fn info() -> SessionInfo {
         upstream: Arc::from("provider"),
         upstream_address: Arc::from("127.0.0.1:2"),
         started: jiff::Timestamp::now(),
+        trace: None,
         client_tls: None,
         upstream_tls: None,
     }
@@ -68,6 +69,28 @@ fn every_series_is_there_from_the_start() {
     assert!(text.contains("process_open_fds"));
     // three expiries are not known yet
     assert_eq!(series(&text) + 3, Metrics::most_series(&names().0, &names().1));
+}
+
+#[test]
+fn a_rule_is_counted_from_when_it_is_in_force() {
+    use crate::policy::{Fallback, Policy, Rule};
+
+    let metrics = metrics();
+    let rule = |text: &str| toml::from_str::<Rule>(text).unwrap();
+    let rules = vec![
+        rule("name = 'no'\naction = 'deny'"),
+        rule("name = 'look'\naction = 'throttle'\nmode = 'observe'\nthrottle = { delay = '1s' }"),
+        rule("name = 'fine'\naction = 'allow'"),
+    ];
+    metrics.rules_in_force(&Policy::build(rules, &[], Fallback::Deny), false);
+    shows(&metrics, r#"mailwarden_policy_decisions_total{action="deny",mode="enforce",rule="no"} 0"#);
+    shows(&metrics, r#"mailwarden_policy_decisions_total{action="throttle",mode="observe",rule="look"} 0"#);
+    shows(&metrics, r#"mailwarden_policy_decisions_total{action="deny",mode="enforce",rule="default"} 0"#);
+    let text = metrics.render().unwrap();
+    // what only lets pass is told of nowhere
+    assert!(!text.contains(r#"rule="fine""#) && !text.contains(r#"mode="observe",rule="no""#), "{text}");
+    metrics.rules_in_force(&Policy::new(vec![rule("name = 'no'\naction = 'deny'")]), true);
+    shows(&metrics, r#"mailwarden_policy_decisions_total{action="deny",mode="observe",rule="no"} 0"#);
 }
 
 #[test]

@@ -6,9 +6,11 @@ use std::time::Duration;
 
 use prometheus::{IntCounter, IntGauge};
 
+use super::evaluations::Evaluations;
 use super::histogram::Histograms;
 use super::{Metrics, index_of, labels};
 use crate::fault::Code;
+use crate::policy::{Meter, Mode, Policy};
 use crate::session::{CloseReason, Event, Observation, ViolationKind};
 use crate::wire::{Protocol, Side};
 use crate::witness::{SessionInfo, TlsFacts};
@@ -139,6 +141,12 @@ impl Metrics {
         }
     }
 
+    /// So many spans of traces came to this end; `result` is one of [`labels::SPAN_RESULTS`].
+    pub(crate) fn spans(&self, result: &'static str, count: u64) {
+        debug_assert!(labels::SPAN_RESULTS.contains(&result));
+        self.families.spans.with_label_values(&[result]).inc_by(count);
+    }
+
     /// The configuration was looked at again; `result` is one of [`labels::RELOADS`], and what is in force now was
     /// read at `in_force` (seconds since 1970).
     pub(crate) fn reloaded(&self, result: &'static str, in_force: Option<i64>) {
@@ -153,6 +161,21 @@ impl Metrics {
         if let Some(since) = since {
             self.families.reloaded_at.set(since);
         }
+    }
+
+    /// These rules are in force from now on; `observing`: on a listener that enforces none.
+    pub(crate) fn rules_in_force(&self, policy: &Policy, observing: bool) {
+        for (rule, action, mode) in policy.told() {
+            let rule = self.rules.label(&rule);
+            for mode in std::iter::once(mode).chain(observing.then_some(Mode::Observe)) {
+                self.families.decisions.with_label_values(&[&*rule, action.as_label(), mode.as_label()]);
+            }
+        }
+    }
+
+    /// Measures how long rules take.
+    pub(crate) fn evaluations(&self) -> Arc<dyn Meter> {
+        Arc::new(Evaluations(Arc::clone(&self.families.evaluation)))
     }
 
     /// A session's task panicked.

@@ -248,6 +248,22 @@ impl Condition {
         }
     }
 
+    /// Whether it is about the session: what it says of one stays so while the user and TLS are the same.
+    pub(crate) fn is_of_session(&self) -> bool {
+        matches!(
+            self,
+            Self::Listener(_)
+                | Self::Protocol(_)
+                | Self::Client(_)
+                | Self::Tls(_)
+                | Self::ServerName(_)
+                | Self::Certificate(_)
+                | Self::User(_)
+                | Self::Domain(_)
+                | Self::Group(_)
+        )
+    }
+
     /// Whether it is about an answer of the server.
     pub(crate) fn is_of_answers(&self) -> bool {
         matches!(self, Self::Answer(_) | Self::Status(_) | Self::Code(_) | Self::Capability(_) | Self::Data(_))

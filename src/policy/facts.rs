@@ -93,6 +93,24 @@ pub struct Facts<'a> {
     pub answer: Option<Answer<'a>>,
 }
 
+impl<'a> Facts<'a> {
+    /// Of no command: what is known of the session alone.
+    pub(super) fn of_session(session: SessionFacts<'a>) -> Self {
+        Self {
+            session,
+            command: "",
+            operation: Operation::Unknown,
+            effect: Effect::Unknown,
+            mailboxes: &[],
+            selected: None,
+            message: None,
+            nth_message: None,
+            arguments: Arguments::default(),
+            answer: None,
+        }
+    }
+}
+
 /// What the arguments of a command say, as far as a rule may ask. Empty where they say nothing.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Arguments<'a> {

@@ -1,69 +1,67 @@
 //! The policy in force.
 
-use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, Guard};
 
-use super::{Facts, Permit, Policy, Verdict};
-use crate::wire::{Effect, Operation, Protocol};
+use super::{Meter, Policy};
 
 /// The policy in force, shared by all sessions and replaced as a whole.
 #[derive(Debug, Clone)]
-pub struct PolicyHandle(Arc<ArcSwap<Policy>>);
+pub struct PolicyHandle(Arc<InForce>);
+
+#[derive(Debug)]
+struct InForce {
+    policy: ArcSwap<Policy>,
+    /// The number of that policy, or of the one before while it is being replaced: far cheaper to read.
+    number: AtomicU64,
+    /// Told how long rules take, if anybody wants to know.
+    meter: OnceLock<Arc<dyn Meter>>,
+}
 
 impl PolicyHandle {
     /// Puts `policy` in force.
     #[must_use]
     pub fn new(policy: Policy) -> Self {
-        Self(Arc::new(ArcSwap::from_pointee(policy)))
+        let number = 1;
+        let policy = ArcSwap::from_pointee(Policy { number, ..policy });
+        Self(Arc::new(InForce { policy, number: AtomicU64::new(number), meter: OnceLock::new() }))
     }
 
-    /// Judges by the policy in force at this moment.
-    #[must_use]
-    pub fn judge(&self, facts: &Facts<'_>) -> Verdict {
-        self.0.load().judge(facts)
+    /// The policy in force at this moment, for this moment.
+    pub(super) fn load(&self) -> Guard<Arc<Policy>> {
+        self.0.policy.load()
     }
 
-    /// Judges an answer by the policy in force at this moment.
-    #[must_use]
-    pub fn judge_answer(&self, facts: &Facts<'_>) -> Verdict {
-        self.0.load().judge_answer(facts)
+    /// Its number: no two that were in force have the same.
+    pub(super) fn number(&self) -> u64 {
+        self.0.number.load(Ordering::Acquire)
     }
 
-    /// [`Policy::permits_all`] of the policy in force at this moment.
-    #[must_use]
-    pub fn permits_all(&self) -> Option<Permit> {
-        self.0.load().permits_all()
+    /// Has `meter` told from now on how long rules take, this policy's and all that replace it; the first stays.
+    pub fn measure(&self, meter: Arc<dyn Meter>) {
+        self.0.meter.get_or_init(|| meter);
     }
 
-    /// [`Policy::permits`] of the policy in force at this moment.
-    #[must_use]
-    pub fn permits(&self, protocol: Protocol, command: &str, operation: Operation, effect: Effect) -> Option<Permit> {
-        self.0.load().permits(protocol, command, operation, effect)
-    }
-
-    /// Whether any rule in force can concern an answer.
-    #[must_use]
-    pub fn looks_at_answers(&self) -> bool {
-        self.0.load().looks_at_answers()
-    }
-
-    /// Whether any rule in force that denies or hides names mailboxes.
-    #[must_use]
-    pub fn looks_at_mailboxes(&self) -> bool {
-        self.0.load().looks_at_mailboxes()
+    pub(super) fn meter(&self) -> Option<&dyn Meter> {
+        self.0.meter.get().map(|meter| &**meter)
     }
 
     /// The policy in force at this moment.
     #[must_use]
     pub fn current(&self) -> Arc<Policy> {
-        self.0.load_full()
+        self.0.policy.load_full()
     }
 
     /// Replaces the policy; live sessions use it from their next command, and what its throttles share with the old
     /// one they keep.
     pub fn replace(&self, mut policy: Policy) {
-        policy.inherit(&self.0.load());
-        self.0.store(Arc::new(policy));
+        let old = self.0.policy.load();
+        policy.inherit(&old);
+        policy.number = old.number + 1;
+        let number = policy.number;
+        self.0.policy.store(Arc::new(policy));
+        self.0.number.store(number, Ordering::Release);
     }
 }

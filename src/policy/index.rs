@@ -1,23 +1,25 @@
-//! Which rules a command can concern, found without looking at any: by protocol, operation, effect and name.
+//! Which rules a command can concern, found without looking at any: by operation, effect and name.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::condition::Condition;
 use super::rule::Rule;
-use crate::wire::{Effect, Operation, Protocol};
+use super::scope::Sort;
+use crate::wire::{Effect, Operation};
 
 /// Numbers of rules, in their order.
 type Numbers = Arc<[u32]>;
 
-/// The rules of every kind of command.
+/// Some rules, by the kinds of commands that they can concern. Takes little where there are few.
 #[derive(Debug, Default)]
 pub(super) struct Index {
-    /// By protocol, operation and effect.
-    cells: Vec<Cell>,
+    /// The cell of each operation and effect, by its place below; empty without rules.
+    places: Box<[u16]>,
+    cells: Box<[Cell]>,
 }
 
-/// The rules for commands of one protocol, operation and effect.
+/// The rules for commands of one operation and effect.
 #[derive(Debug, Default)]
 struct Cell {
     /// For commands that no rule names.
@@ -25,53 +27,57 @@ struct Cell {
     /// A bit for each name below: a name without its bit is not among them.
     marks: u64,
     /// For commands that rules name, sorted: these rules and those that name none.
-    named: Vec<(Arc<str>, Numbers)>,
+    named: Box<[(Arc<str>, Numbers)]>,
 }
 
 impl Index {
-    /// Of those rules that look at commands.
-    pub(super) fn new(rules: &[Rule]) -> Self {
-        let rules: Vec<(u32, Kinds<'_>)> = (0..)
-            .zip(rules)
-            .filter(|(_, rule)| !rule.is_for_answers())
-            .map(|(at, rule)| (at, Kinds::of(rule)))
-            .collect();
+    /// Of those of the rules that look at commands, each with its number, in their order.
+    pub(super) fn new<'a>(rules: impl Iterator<Item = (u32, &'a Rule)>) -> Self {
+        let rules: Vec<(u32, Kinds<'_>)> =
+            rules.filter(|(_, rule)| !rule.is_for_answers()).map(|(number, rule)| (number, Kinds::of(rule))).collect();
         if rules.is_empty() {
             return Self::default();
         }
-        // most cells have the same rules
+        // most operations have the same rules, and most names
         let mut known = BTreeMap::new();
         let mut share = |numbers: Vec<u32>| -> Numbers {
             let shared = known.entry(numbers).or_insert_with_key(|numbers| Numbers::from(numbers.as_slice()));
             Arc::clone(shared)
         };
-        let mut cells = Vec::with_capacity(PROTOCOLS.len() * Operation::ALL.len() * Effect::ALL.len());
-        for protocol in PROTOCOLS {
-            for operation in Operation::ALL {
-                for effect in Effect::ALL {
-                    let here: Vec<&(u32, Kinds<'_>)> =
-                        rules.iter().filter(|(_, kinds)| kinds.may_be(protocol, *operation, *effect)).collect();
+        let (mut cells, mut seen) = (Vec::new(), BTreeMap::new());
+        let mut places = Vec::with_capacity(Operation::ALL.len() * Effect::ALL.len());
+        for operation in Operation::ALL {
+            for effect in Effect::ALL {
+                let here: Vec<&(u32, Kinds<'_>)> =
+                    rules.iter().filter(|(_, kinds)| kinds.may_be(*operation, *effect)).collect();
+                let numbers: Vec<u32> = here.iter().map(|(number, _)| *number).collect();
+                let place = *seen.entry(numbers).or_insert_with(|| {
                     cells.push(Cell::new(&here, &mut share));
-                }
+                    cells.len() - 1
+                });
+                places.push(u16::try_from(place).expect("there are fewer operations times effects"));
             }
         }
-        Self { cells }
+        Self { places: places.into(), cells: cells.into() }
     }
 
     /// The rules that a command can concern, in their order.
-    pub(super) fn of(&self, protocol: Protocol, command: &str, operation: Operation, effect: Effect) -> &[u32] {
-        let protocol = usize::from(protocol == Protocol::Pop3);
-        let at = (protocol * Operation::ALL.len() + operation.index()) * Effect::ALL.len() + effect.index();
-        let Some(cell) = self.cells.get(at) else { return &[] };
+    pub(super) fn of(&self, sort: Sort<'_>) -> &[u32] {
+        let Sort { command, operation, effect, about: _ } = sort;
+        let place = self.places.get(operation.index() * Effect::ALL.len() + effect.index());
+        let Some(cell) = place.and_then(|place| self.cells.get(usize::from(*place))) else { return &[] };
         if cell.marks & mark(command) == 0 {
             return &cell.others;
         }
         let found = cell.named.binary_search_by(|(name, _)| (**name).cmp(command));
         found.ok().and_then(|at| cell.named.get(at)).map_or(&*cell.others, |(_, numbers)| numbers)
     }
-}
 
-const PROTOCOLS: [Protocol; 2] = [Protocol::Imap, Protocol::Pop3];
+    /// Whether it has no rules.
+    pub(super) fn is_empty(&self) -> bool {
+        self.places.is_empty()
+    }
+}
 
 impl Cell {
     fn new(rules: &[&(u32, Kinds<'_>)], share: &mut impl FnMut(Vec<u32>) -> Numbers) -> Self {
@@ -92,7 +98,6 @@ impl Cell {
 
 /// Which kinds of commands a rule is for; none is given where it is for all.
 struct Kinds<'a> {
-    protocols: Option<&'a [Protocol]>,
     operations: Option<&'a [Operation]>,
     effects: Option<&'a [Effect]>,
     commands: Option<&'a [Arc<str>]>,
@@ -100,10 +105,9 @@ struct Kinds<'a> {
 
 impl<'a> Kinds<'a> {
     fn of(rule: &'a Rule) -> Self {
-        let mut kinds = Self { protocols: None, operations: None, effects: None, commands: None };
+        let mut kinds = Self { operations: None, effects: None, commands: None };
         for condition in &rule.conditions {
             match condition {
-                Condition::Protocol(protocols) => kinds.protocols = Some(protocols),
                 Condition::Operation(operations) => kinds.operations = Some(operations),
                 Condition::Effect(effects) => kinds.effects = Some(effects),
                 Condition::Command(commands) => kinds.commands = Some(commands),
@@ -113,9 +117,8 @@ impl<'a> Kinds<'a> {
         kinds
     }
 
-    fn may_be(&self, protocol: Protocol, operation: Operation, effect: Effect) -> bool {
-        self.protocols.is_none_or(|all| all.contains(&protocol))
-            && self.operations.is_none_or(|all| all.contains(&operation))
+    fn may_be(&self, operation: Operation, effect: Effect) -> bool {
+        self.operations.is_none_or(|all| all.contains(&operation))
             && self.effects.is_none_or(|all| all.contains(&effect))
     }
 }

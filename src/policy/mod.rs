@@ -13,16 +13,20 @@ mod facts;
 mod group;
 mod handle;
 mod index;
+mod meter;
 mod network;
 mod pace;
 mod pattern;
 mod question;
 mod rule;
+mod scope;
+mod session_rules;
 mod table;
 mod template;
 mod throttle;
 mod verdict;
 mod window;
+mod within;
 
 use std::sync::Arc;
 
@@ -32,9 +36,12 @@ pub use explain::{Explanation, Held, Looked};
 pub use facts::{Answer, AnswerKind, Arguments, ClientTls, Connection, Facts, SessionFacts};
 pub use group::Group;
 pub use handle::PolicyHandle;
+pub use meter::Meter;
 pub use pace::Pace;
 pub use rule::{Rule, RuleError};
 pub(crate) use rule::{check_network, check_time, network_of};
+pub use scope::{About, Looks, Sort};
+pub use session_rules::SessionRules;
 pub(crate) use table::{CODES, POP3_CODES};
 pub(crate) use template::places;
 pub use throttle::Per;
@@ -43,10 +50,10 @@ pub use verdict::{Canned, Denial, Outcome, Permit, Question, Throttle, Verdict};
 pub use crate::wire::{Item, ItemKind};
 
 use crate::label::labelled;
-use crate::wire::{Effect, Operation, Protocol};
+use crate::wire::{Operation, Protocol};
 use condition::{Condition, Membership};
-use index::Index;
 use rule::Action;
+use scope::{Scope, Scopes};
 
 labelled! {
     /// What becomes of a command that no rule matches.
@@ -71,11 +78,14 @@ impl Default for Fallback {
 pub struct Policy {
     rules: Vec<Rule>,
     fallback: Fallback,
-    index: Index,
-    /// Numbers of the rules that answers can concern.
-    of_answers: Vec<usize>,
-    looks_at_answers: bool,
-    looks_at_mailboxes: bool,
+    /// Of each protocol: rules that ask nothing of the session.
+    common: [Arc<Scope>; 2],
+    /// Of each protocol: the others, whoever the session's user is.
+    everybody: [Arc<Scope>; 2],
+    /// Those of sessions.
+    scopes: Scopes,
+    /// Among those that were in force, from 1.
+    number: u64,
     /// Absent in the live proxy.
     watch: Option<Arc<dyn Watch>>,
 }
@@ -110,16 +120,15 @@ impl Policy {
                 *membership = Membership::Of(Arc::clone(group));
             }
         }
-        let index = Index::new(&rules);
-        let looks_at_answers = rules.iter().any(Rule::is_for_answers);
-        let looks_at_mailboxes = rules.iter().any(Rule::guards_mailboxes);
-        let concerned = |(_, rule): &(usize, &Rule)| AnswerKind::ALL.iter().any(|kind| rule.concerns(*kind, true));
-        let of_answers = if looks_at_answers || looks_at_mailboxes {
-            rules.iter().enumerate().filter(concerned).map(|(at, _)| at).collect()
-        } else {
-            Vec::new()
+        let pick = |of: fn(&Rule) -> bool| {
+            [Protocol::Imap, Protocol::Pop3].map(|protocol| {
+                let is_for = |rule: &&Rule| rule.may_be_of(protocol) && of(rule);
+                let numbers = (0..).zip(&rules).filter(|(_, rule)| is_for(rule)).map(|(number, _)| number);
+                Arc::new(Scope::new(&rules, &numbers.collect::<Vec<_>>()))
+            })
         };
-        Self { rules, fallback, index, of_answers, looks_at_answers, looks_at_mailboxes, watch: None }
+        let (common, everybody) = (pick(|rule| !rule.asks_of_session()), pick(Rule::asks_of_session));
+        Self { rules, fallback, common, everybody, scopes: Scopes::default(), number: 0, watch: None }
     }
 
     /// The same policy, of whose judgements `watch` is told.
@@ -131,7 +140,7 @@ impl Policy {
     /// Judges one command. First match wins; with no match the default decides.
     #[must_use]
     pub fn judge(&self, facts: &Facts<'_>) -> Verdict {
-        self.tell(facts, self.decide(facts))
+        self.judge_by(self.concern_of_any(&facts.session).of(Sort::of(facts)), facts)
     }
 
     fn tell(&self, facts: &Facts<'_>, verdict: Verdict) -> Verdict {
@@ -141,21 +150,11 @@ impl Policy {
         verdict
     }
 
-    fn decide(&self, facts: &Facts<'_>) -> Verdict {
-        let candidates = self.index.of(facts.session.connection.protocol, facts.command, facts.operation, facts.effect);
-        let rules = candidates.iter().filter_map(|number| self.rules.get(*number as usize));
-        Self::first_match(rules, facts).unwrap_or_else(|decisions| self.fall_back(facts, decisions))
-    }
-
     /// Judges one answer of the server before the client sees it: whether, and how, it is changed. What is denied is
     /// not shown.
     #[must_use]
     pub fn judge_answer(&self, facts: &Facts<'_>) -> Verdict {
-        let Some(answer) = &facts.answer else { return allowed(Vec::new()) };
-        let names_mailboxes = answer.kind == AnswerKind::Data && !facts.mailboxes.is_empty();
-        let concerned = |rule: &&Rule| rule.concerns(answer.kind, names_mailboxes);
-        let rules = self.of_answers.iter().filter_map(|at| self.rules.get(*at)).filter(concerned);
-        self.tell(facts, Self::first_match(rules, facts).unwrap_or_else(allowed))
+        self.judge_answer_by(&self.concern_of_any(&facts.session), facts)
     }
 
     /// What the first of these rules that matches says; if none does, those that only would have said something.
@@ -189,25 +188,12 @@ impl Policy {
         (self.rules.is_empty() && self.fallback == Fallback::Allow && self.watch.is_none()).then_some(Permit(()))
     }
 
-    /// A permit for a command of this name and kind, whatever else its facts are, if no rule could say otherwise, report
-    /// or count anything about it. What [`judge`](Self::judge) says agrees. `command` is in upper case, without `UID`.
-    #[must_use]
-    pub fn permits(&self, protocol: Protocol, command: &str, operation: Operation, effect: Effect) -> Option<Permit> {
-        let unruled = self.watch.is_none() && self.index.of(protocol, command, operation, effect).is_empty();
-        let passes = self.fallback == Fallback::Allow || is_for_everybody(operation);
-        (unruled && passes).then_some(Permit(()))
-    }
-
-    /// Whether any rule can concern an answer; if not, none needs to be judged.
-    #[must_use]
-    pub fn looks_at_answers(&self) -> bool {
-        self.looks_at_answers
-    }
-
-    /// Whether any rule that denies or hides names mailboxes; if not, data that names some needs not to be judged.
-    #[must_use]
-    pub fn looks_at_mailboxes(&self) -> bool {
-        self.looks_at_mailboxes
+    /// Under what names it is told of decisions, by which action and in which mode: each rule whose matches are told,
+    /// and the default where it denies.
+    pub fn told(&self) -> impl Iterator<Item = (Arc<str>, ActionKind, Mode)> {
+        let rules = self.rules.iter().filter(|rule| rule.is_told());
+        let fallback = (self.fallback == Fallback::Deny).then(|| (FALLBACK.into(), ActionKind::Deny, Mode::Enforce));
+        rules.map(|rule| (Arc::clone(&rule.name), rule.kind(), rule.mode)).chain(fallback)
     }
 
     /// Its rules, in order.

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use super::condition::{Condition, Stance};
 use super::decision::{ActionKind, Decision, Level, Mode};
 use super::edit::Edit;
-use super::facts::{AnswerKind, Facts};
+use super::facts::{AnswerKind, Facts, SessionFacts};
 use super::network::Network;
 use super::pattern::{Names, Pattern};
 use super::question;
@@ -17,6 +17,7 @@ use super::template::Template;
 use super::throttle::Throttler;
 use super::verdict::{Canned, Denial, Outcome, Permit};
 use super::window::Window;
+use crate::wire::Protocol;
 
 /// A `[[rule]]` table. Every condition that is given must hold; one that is not given always holds.
 #[derive(Debug, Clone, Deserialize)]
@@ -186,6 +187,34 @@ impl Rule {
             && self.conditions.iter().all(|one| later.conditions.iter().any(|other| one.covers(other, ours, theirs)))
     }
 
+    /// Whether it asks anything of the session but its protocol.
+    pub(super) fn asks_of_session(&self) -> bool {
+        let protocol = |condition: &Condition| matches!(condition, Condition::Protocol(_));
+        self.conditions.iter().any(|condition| condition.is_of_session() && !protocol(condition))
+    }
+
+    /// Whether it can concern sessions of this protocol.
+    pub(super) fn may_be_of(&self, protocol: Protocol) -> bool {
+        let excludes =
+            |condition: &Condition| matches!(condition, Condition::Protocol(all) if !all.contains(&protocol));
+        !self.conditions.iter().any(excludes)
+    }
+
+    /// Whether what it asks of the session holds.
+    pub(super) fn may_concern(&self, session: &SessionFacts<'_>) -> bool {
+        let facts = Facts::of_session(*session);
+        let stance = self.stance();
+        self.conditions.iter().filter(|one| one.is_of_session()).all(|one| one.holds(&facts, stance))
+    }
+
+    /// Whether a command about the selected mailbox, and no other, is about what it asks for.
+    pub(super) fn may_be_about(&self, session: &SessionFacts<'_>, selected: &str) -> bool {
+        let facts = Facts { selected: Some(selected), ..Facts::of_session(*session) };
+        let stance = self.stance();
+        let mut of_mailboxes = self.conditions.iter().filter(|one| matches!(one, Condition::Mailbox(_)));
+        of_mailboxes.all(|one| one.holds(&facts, stance))
+    }
+
     pub(super) fn stance(&self) -> Stance {
         if matches!(self.action, Action::Allow) { Stance::Lenient } else { Stance::Strict }
     }
@@ -206,7 +235,8 @@ impl Rule {
         hides && self.names_mailboxes()
     }
 
-    fn names_mailboxes(&self) -> bool {
+    /// Whether it asks for a mailbox.
+    pub(super) fn names_mailboxes(&self) -> bool {
         self.conditions.iter().any(|condition| matches!(condition, Condition::Mailbox(_)))
     }
 

@@ -4,8 +4,8 @@ use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
 use super::{
-    ActionKind, Answer, AnswerKind, Arguments, ClientTls, Connection, Facts, Fallback, Group, Item, ItemKind, Mode,
-    Outcome, Policy, Rule, SessionFacts,
+    About, ActionKind, Answer, AnswerKind, Arguments, ClientTls, Connection, Facts, Fallback, Group, Item, ItemKind,
+    Mode, Outcome, Policy, Rule, SessionFacts, Sort,
 };
 use crate::wire::{Effect, Operation, Protocol};
 
@@ -71,6 +71,13 @@ fn denied_by(policy: &Policy, facts: &Facts<'_>) -> Option<String> {
         Outcome::Deny(denial) => Some(denial.rule.as_ref().to_owned()),
         _ => None,
     }
+}
+
+/// A permit for such commands, whatever they are about.
+fn permits(policy: &Policy, connection: &Connection, command: &str, operation: Operation, effect: Effect) -> bool {
+    let session = SessionFacts { connection, ..ann() };
+    let sort = Sort { command, operation, effect, about: About::Mailboxes };
+    policy.concern_of_any(&session).permits(sort).is_some()
 }
 
 #[test]
@@ -223,7 +230,7 @@ fn where_the_default_is_to_deny_a_session_can_still_begin_and_end() {
         let decided = verdict.decisions.first().map(|decision| (&*decision.rule, decision.action));
         assert_eq!(decided, (!passes).then_some(("default", ActionKind::Deny)), "{operation:?}");
         let unruled = passes && operation != Operation::List;
-        assert_eq!(policy.permits(Protocol::Imap, "X", operation, Effect::Session).is_some(), unruled, "{operation:?}");
+        assert_eq!(permits(&policy, &CONNECTION, "X", operation, Effect::Session), unruled, "{operation:?}");
     }
 }
 
@@ -307,7 +314,11 @@ fn data_that_names_a_mailbox_which_may_not_be_read_is_not_shown() {
     ] {
         let policy = policy(&rules);
         assert_eq!(matches!(policy.judge_answer(&facts).outcome, Outcome::Allow(_)), shown, "{rules}");
-        assert_eq!(policy.looks_at_mailboxes(), rules.contains("deny") && rules.contains("mailbox"), "{rules}");
+        assert_eq!(
+            policy.concern_of_any(&ann()).looks().mailboxes,
+            rules.contains("deny") && rules.contains("mailbox"),
+            "{rules}"
+        );
     }
 }
 
@@ -372,20 +383,21 @@ fn what_is_looked_up_is_what_looking_at_every_rule_finds() {
                     let expected =
                         policy.rules().iter().find(|rule| rule.matches(&facts)).map(|rule| rule.name().to_owned());
                     assert_eq!(denied_by(&policy, &facts), expected, "{command} {operation:?} {effect:?}");
-                    let permitted = policy.permits(connection.protocol, command, *operation, *effect).is_some();
+                    let permitted = permits(&policy, connection, command, *operation, *effect);
                     assert!(!permitted || expected.is_none(), "{command} {operation:?} {effect:?}");
                 }
             }
         }
     }
-    assert!(policy.permits(Protocol::Imap, "STORE", Operation::Flag, Effect::Flag).is_some());
+    assert!(permits(&policy, &CONNECTION, "STORE", Operation::Flag, Effect::Flag));
 }
 
 #[test]
 fn a_new_policy_goes_on_with_what_throttles_have_counted() {
     let text = "[[rule]]\nname = 'r'\naction = 'throttle'\nthrottle = { messages_per_minute = 6 }";
     let handle = super::PolicyHandle::new(policy(text));
-    let wait = |facts: &Facts<'_>| match handle.judge(facts).outcome {
+    let rules = super::SessionRules::new(handle.clone());
+    let wait = |facts: &Facts<'_>| match rules.judge(facts).outcome {
         Outcome::Throttle(_, throttle) => throttle.wait,
         outcome => panic!("{outcome:?}"),
     };

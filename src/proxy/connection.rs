@@ -21,6 +21,7 @@ use crate::metrics::Metrics;
 use crate::policy::{ClientTls, Connection};
 use crate::session::{CloseReason, Inboxes, Outbox, Session, Setup, Terms, TlsMode, imap::Imap, pop3::Pop3};
 use crate::tls::Acceptor;
+use crate::traces::Tracer;
 use crate::wire::{Protocol, Side};
 use crate::witness::{SessionInfo, TlsFacts};
 
@@ -36,6 +37,8 @@ pub(super) struct Door {
     pub(super) hooks: Hooks,
     pub(super) witnesses: Witnesses,
     pub(super) metrics: Arc<Metrics>,
+    /// Absent where no session is traced.
+    pub(super) tracer: Option<Arc<Tracer>>,
     /// Numbers the sessions of the whole process.
     pub(super) ids: Arc<AtomicU64>,
 }
@@ -145,16 +148,24 @@ impl Accepted {
             client,
             upstream: Arc::clone(&door.upstream.name),
             upstream_address: Arc::clone(&door.upstream.shown),
-            started: jiff::Timestamp::now(),
+            started: accepted_at(started),
+            trace: door.tracer.as_ref().and_then(|tracer| tracer.choose()),
             client_tls: facts.clone(),
             upstream_tls: None,
         };
-        let mut record = Record::open(info, Arc::clone(&door.witnesses), Arc::clone(&door.metrics), started);
+        let (witnesses, metrics) = (Arc::clone(&door.witnesses), Arc::clone(&door.metrics));
+        let mut record = Record::open(info, witnesses, metrics, door.tracer.as_ref(), started);
         if let Some(facts) = &facts {
             record.handshake(Side::Client, started, Ok(facts));
         }
         Some(Secured { door, started, stream, config, record })
     }
+}
+
+/// The time of day at that moment.
+fn accepted_at(started: Instant) -> jiff::Timestamp {
+    let now = jiff::Timestamp::now();
+    now.checked_sub(self::now() - started).unwrap_or(now)
 }
 
 impl Secured {

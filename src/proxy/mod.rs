@@ -3,6 +3,7 @@
 
 mod connection;
 mod deflate;
+mod gauges;
 pub(crate) mod listener;
 mod observe;
 mod plan;

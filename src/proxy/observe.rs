@@ -36,15 +36,12 @@ impl LogWitness {
 }
 
 impl Summary {
+    /// Of what is not told of every command.
     fn event(&mut self, info: &SessionInfo, event: &Event) {
         let session = info.id;
-        self.last = event.at;
         match &event.what {
             Observation::Said(said) => {
                 tracing::trace!(session, by = said.by.as_label(), octets = said.octets, text = said.text, "said");
-            }
-            Observation::CommandBegun { .. } | Observation::CommandCompleted { .. } => {
-                self.command(session, &event.what);
             }
             Observation::Authentication { user, mechanism, accepted } => {
                 tracing::debug!(session, user, %mechanism, accepted, "authentication");
@@ -58,6 +55,7 @@ impl Summary {
             Observation::Violated(violation) => {
                 tracing::warn!(
                     session,
+                    trace = info.trace.map(display),
                     listener = %info.listener,
                     client = %info.client,
                     side = violation.side.as_label(),
@@ -72,6 +70,8 @@ impl Summary {
                 self.detail.clone_from(detail);
             }
             Observation::Greeted
+            | Observation::CommandBegun { .. }
+            | Observation::CommandCompleted { .. }
             | Observation::TlsStarted { .. }
             | Observation::CompressionStarted { .. }
             | Observation::StateChanged { .. }
@@ -86,31 +86,25 @@ impl Summary {
 }
 
 impl Summary {
+    /// One line for each command and each answer.
     fn command(&mut self, session: u64, event: &Observation) {
-        let debug = tracing::enabled!(tracing::Level::DEBUG);
         if let Observation::CommandBegun { id, tag, command, operation, effect, .. } = event {
-            self.commands += 1;
-            if debug {
-                let (operation, effect) = (operation.as_label(), effect.as_label());
-                let tag = tag.as_ref().map(ShortText::as_str);
-                tracing::debug!(session, command_id = id.0, tag, %command, operation, effect, "command begun");
-                self.open.insert(*id, command.to_string());
-            }
+            let (operation, effect) = (operation.as_label(), effect.as_label());
+            let tag = tag.as_ref().map(ShortText::as_str);
+            tracing::debug!(session, command_id = id.0, tag, %command, operation, effect, "command begun");
+            self.open.insert(*id, command.to_string());
         }
         if let Observation::CommandCompleted { id, completion, code, by, latency } = event {
-            self.refused += u64::from(matches!(by, Answered::Policy | Answered::Syntax));
-            if debug {
-                tracing::debug!(
-                    session,
-                    command_id = id.0,
-                    command = self.open.remove(id),
-                    result = completion.as_label(),
-                    code = code.as_ref().map(ShortText::as_str),
-                    by = by.as_label(),
-                    latency_us = u64::try_from(latency.as_micros()).unwrap_or(u64::MAX),
-                    "command completed"
-                );
-            }
+            tracing::debug!(
+                session,
+                command_id = id.0,
+                command = self.open.remove(id),
+                result = completion.as_label(),
+                code = code.as_ref().map(ShortText::as_str),
+                by = by.as_label(),
+                latency_us = u64::try_from(latency.as_micros()).unwrap_or(u64::MAX),
+                "command completed"
+            );
         }
     }
 }
@@ -122,6 +116,7 @@ fn decided(info: &SessionInfo, id: CommandId, decision: &Decision) {
         ($level:ident) => {
             tracing::$level!(
                 session = info.id,
+                trace = info.trace.map(display),
                 listener = %info.listener,
                 client = %info.client,
                 command_id = id.0,
@@ -162,6 +157,7 @@ impl Witness for LogWitness {
     fn upstream_failed(&self, info: &SessionInfo, fault: &Fault) {
         tracing::warn!(
             session = info.id,
+            trace = info.trace.map(display),
             listener = %info.listener,
             upstream = %info.upstream,
             address = %info.upstream_address,
@@ -173,10 +169,29 @@ impl Witness for LogWitness {
     }
 
     fn events(&self, info: &SessionInfo, events: &[Event]) {
+        let debug = tracing::enabled!(tracing::Level::DEBUG);
         self.0.with(info.id, |summary| {
-            for event in events {
-                summary.event(info, event);
+            if let Some(last) = events.last() {
+                summary.last = last.at;
             }
+            let (mut commands, mut refused) = (0, 0);
+            for event in events {
+                match &event.what {
+                    Observation::CommandBegun { .. } => commands += 1,
+                    Observation::CommandCompleted { by, .. } => {
+                        refused += u64::from(matches!(by, Answered::Policy | Answered::Syntax));
+                    }
+                    _ => {
+                        summary.event(info, event);
+                        continue;
+                    }
+                }
+                if debug {
+                    summary.command(info.id, &event.what);
+                }
+            }
+            summary.commands += commands;
+            summary.refused += refused;
         });
     }
 
@@ -185,6 +200,7 @@ impl Witness for LogWitness {
         let tls = |facts: &Option<crate::witness::TlsFacts>| facts.as_ref().map(|facts| facts.version.clone());
         tracing::info!(
             session = info.id,
+            trace = info.trace.map(display),
             listener = %info.listener,
             protocol = info.protocol.as_label(),
             client = %info.client,
@@ -251,6 +267,7 @@ mod tests {
             upstream: "provider".into(),
             upstream_address: "imap.example.com:993".into(),
             started: jiff::Timestamp::UNIX_EPOCH,
+            trace: None,
             client_tls: None,
             upstream_tls: None,
         };

@@ -14,6 +14,7 @@ use crate::hook::{HookSet, Hooks};
 use crate::policy::{Policy, PolicyHandle};
 use crate::session::{Compression, Places, Terms, TlsMode};
 use crate::tls::{Acceptor, Authority, AuthoritySettings, CertificateSettings};
+use crate::traces::Collector;
 use crate::wire::Protocol;
 
 /// What runs.
@@ -28,6 +29,8 @@ pub(super) struct Plan {
     pub(super) hooks: Hooks,
     /// Sides that may be compressed at a time, and the places for them.
     pub(super) compression: (usize, Places),
+    /// Whoever takes traces, if there is one.
+    pub(super) collector: Option<Collector>,
 }
 
 /// One listener with all it needs.
@@ -74,7 +77,9 @@ fn build(config: Config, transcript: bool, missing: Missing) -> Result<Plan, Vec
             return Err(faults);
         }
     };
-    let hooks = hooks(&config, &mut faults);
+    let unmade = config.authority.is_some() && authority.is_none() && missing == Missing::Leave;
+    let hooks = Hooks::new(noted(HookSet::new(&config.hooks), &mut faults).unwrap_or_default());
+    let collector = config.tracing.as_ref().and_then(|tracing| noted(Collector::new(tracing), &mut faults));
     let policy = PolicyHandle::new(policy(&config));
     let compressed_sides = config.limits.compressed_sides;
     let places = Places::new(compressed_sides);
@@ -84,14 +89,9 @@ fn build(config: Config, transcript: bool, missing: Missing) -> Result<Plan, Vec
         else {
             continue;
         };
-        let unmade = config.authority.is_some() && authority.is_none() && missing == Missing::Leave;
-        let acceptor = match acceptor(&settings, authority.as_ref(), server_name, unmade) {
-            Ok(acceptor) => acceptor,
-            Err(fault) => {
-                faults.push(in_listener(&settings.name, fault));
-                continue;
-            }
-        };
+        let acceptor = acceptor(&settings, authority.as_ref(), server_name, unmade)
+            .map_err(|fault| in_listener(&settings.name, fault));
+        let Some(acceptor) = noted(acceptor, &mut faults) else { continue };
         let terms = Terms {
             posture: settings.posture,
             client_tls: settings.tls,
@@ -113,29 +113,25 @@ fn build(config: Config, transcript: bool, missing: Missing) -> Result<Plan, Vec
         });
     }
     let admin = config.admin.as_ref().map(|admin| admin.address);
-    let token = config.admin.and_then(|admin| admin.token_file).map(|path| Token::read(&path));
-    let token = token.and_then(|read| read.map_err(|fault| faults.push(fault)).ok());
+    let token_file = config.admin.and_then(|admin| admin.token_file);
+    let token = token_file.and_then(|path| noted(Token::read(&path), &mut faults));
     let compression = (compressed_sides, places);
-    let plan = Plan { listeners, admin, token, authority, policy, hooks, compression };
+    let plan = Plan { listeners, admin, token, authority, policy, hooks, compression, collector };
     if faults.is_empty() { Ok(plan) } else { Err(faults) }
 }
 
-/// Each with the name that its certificate is for.
-fn upstreams(config: &Config, faults: &mut Vec<Fault>) -> Vec<(Arc<Upstream>, String)> {
-    let mut upstreams = Vec::new();
-    for settings in &config.upstreams {
-        let built = crate::tls::server_name(settings).and_then(|name| Ok((Upstream::new(settings)?, name)));
-        match built {
-            Ok((upstream, name)) => upstreams.push((Arc::new(upstream), name.to_str().into_owned())),
-            Err(fault) => faults.push(fault),
-        }
-    }
-    upstreams
+/// What was made; or the fault is noted, and the rest is looked at too.
+fn noted<T>(made: Result<T, Fault>, faults: &mut Vec<Fault>) -> Option<T> {
+    made.map_err(|fault| faults.push(fault)).ok()
 }
 
-fn hooks(config: &Config, faults: &mut Vec<Fault>) -> Hooks {
-    let made = HookSet::new(&config.hooks).map_err(|fault| faults.push(fault));
-    Hooks::new(made.unwrap_or_default())
+/// Each upstream, and the name that its certificate must have.
+fn upstreams(config: &Config, faults: &mut Vec<Fault>) -> Vec<(Arc<Upstream>, String)> {
+    let made = config.upstreams.iter().map(|settings| {
+        let name = crate::tls::server_name(settings)?;
+        Ok((Arc::new(Upstream::new(settings)?), name.to_str().into_owned()))
+    });
+    made.filter_map(|made| noted(made, faults)).collect()
 }
 
 /// The policy of a configuration.

@@ -12,6 +12,7 @@ use super::relay::now;
 use crate::fault::Fault;
 use crate::metrics::{Metrics, Sampler};
 use crate::session::{CloseReason, Event, Observation};
+use crate::traces::{SessionTrace, Tracer};
 use crate::wire::Side;
 use crate::witness::{SessionInfo, TlsFacts, Witness};
 
@@ -35,8 +36,10 @@ pub(super) struct Record {
     sent: [IntCounter; 2],
     /// Measures turns, where anybody can ask for what comes of it.
     sampler: Option<Sampler>,
-    /// When the turn that is measured began.
-    turn: Option<Instant>,
+    /// When the turn that is measured began, and whether it is for `sampler`.
+    turn: Option<(Instant, bool)>,
+    /// Of a session that is traced.
+    trace: Option<Box<SessionTrace>>,
     connected: Option<Connected>,
     octets: [u64; 2],
     started: Instant,
@@ -45,13 +48,23 @@ pub(super) struct Record {
 
 impl Record {
     /// Opens the record, and says so.
-    pub(super) fn open(info: SessionInfo, witnesses: Witnesses, metrics: Arc<Metrics>, started: Instant) -> Self {
+    pub(super) fn open(
+        info: SessionInfo,
+        witnesses: Witnesses,
+        metrics: Arc<Metrics>,
+        tracer: Option<&Arc<Tracer>>,
+        started: Instant,
+    ) -> Self {
         for witness in witnesses.iter() {
             witness.opened(&info);
         }
         let wire = [Side::Client, Side::Upstream].map(|side| metrics.wire(info.protocol, side));
         let sent = [Side::Client, Side::Upstream].map(|side| metrics.sent(info.protocol, side));
         let sampler = metrics.are_asked_for().then(|| metrics.sampler(info.protocol, info.id));
+        let trace = info
+            .trace
+            .zip(tracer)
+            .map(|(trace, tracer)| Box::new(SessionTrace::begin(Arc::clone(tracer), trace, &info, started)));
         Self {
             info,
             witnesses,
@@ -60,6 +73,7 @@ impl Record {
             sent,
             sampler,
             turn: None,
+            trace,
             connected: None,
             octets: [0; 2],
             started,
@@ -101,13 +115,19 @@ impl Record {
 
     /// The session looks at what came.
     pub(super) fn turn_begins(&mut self, now: Instant) {
-        self.turn = self.sampler.as_mut().is_some_and(Sampler::chooses).then_some(now);
+        let sampled = self.sampler.as_mut().is_some_and(Sampler::chooses);
+        self.turn = (sampled || self.trace.is_some()).then_some((now, sampled));
     }
 
     /// What came of it went to the sockets as far as they took it.
     pub(super) fn turn_ends(&mut self) {
-        if let (Some(since), Some(sampler)) = (self.turn.take(), &self.sampler) {
-            sampler.took(now().saturating_duration_since(since));
+        let Some((since, sampled)) = self.turn.take() else { return };
+        let took = now().saturating_duration_since(since);
+        if let Some(sampler) = self.sampler.as_ref().filter(|_| sampled) {
+            sampler.took(took);
+        }
+        if let Some(trace) = &mut self.trace {
+            trace.turn(took);
         }
     }
 
@@ -136,12 +156,18 @@ impl Record {
             for witness in self.witnesses.iter() {
                 witness.events(&self.info, events);
             }
+            if let Some(trace) = &mut self.trace {
+                trace.events(events);
+            }
         }
     }
 
     /// A handshake on `side` that began at `since` has ended.
     pub(super) fn handshake(&mut self, side: Side, since: Instant, outcome: Result<&TlsFacts, &Fault>) {
         self.metrics.handshake(side, outcome.map_err(|fault| fault.code), since.elapsed());
+        if let Some(trace) = &mut self.trace {
+            trace.handshake(side, since, now(), outcome);
+        }
         match side {
             Side::Client => self.info.client_tls = outcome.ok().cloned(),
             Side::Upstream => self.info.upstream_tls = outcome.ok().cloned(),
@@ -155,8 +181,11 @@ impl Record {
     }
 
     /// The upstream cannot be used.
-    pub(super) fn upstream_failed(&self, fault: &Fault) {
+    pub(super) fn upstream_failed(&mut self, fault: &Fault) {
         self.metrics.upstream_failed(&self.info.upstream, fault.code);
+        if let Some(trace) = &mut self.trace {
+            trace.upstream_failed(fault, now());
+        }
         for witness in self.witnesses.iter() {
             witness.upstream_failed(&self.info, fault);
         }
@@ -179,6 +208,9 @@ impl Drop for Record {
         let [client, upstream] = self.octets;
         for witness in self.witnesses.iter() {
             witness.closed(&self.info, client, upstream);
+        }
+        if let Some(trace) = self.trace.take() {
+            trace.end(&self.info, now(), client, upstream);
         }
     }
 }

@@ -132,7 +132,18 @@ pub(super) struct InForce {
     pub(super) policy: PolicyHandle,
     pub(super) hooks: Hooks,
     pub(super) metrics: Arc<Metrics>,
+    /// On a listener nothing is enforced.
+    pub(super) observing: bool,
     pub(super) watch: bool,
+}
+
+impl InForce {
+    /// Whoever counts what rules decide learns which there are.
+    pub(super) fn tell_of_rules(&self) {
+        if self.metrics.are_asked_for() {
+            self.metrics.rules_in_force(&self.policy.current(), self.observing);
+        }
+    }
 }
 
 /// Reloads when asked, and when a file has changed, until the proxy stops.
@@ -195,6 +206,7 @@ async fn reload(path: &Path, current: &mut Option<Snapshot>, in_force: &mut InFo
     in_force.hooks.replace(hooks);
     in_force.policy.replace(policy);
     in_force.watch = watch;
+    in_force.tell_of_rules();
     *current = Some(snapshot);
     Outcome::Applied(change)
 }

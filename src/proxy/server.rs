@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::connection::Door;
+use super::gauges;
 use super::listener::{accept_all, bind};
 use super::observe::LogWitness;
 use super::plan::{Plan, PlannedListener, plan};
@@ -22,9 +23,10 @@ use crate::config::Config;
 use crate::fault::Fault;
 use crate::heavy::HeavyHitters;
 use crate::hook::Hooks;
-use crate::metrics::{Certificate, Kept, Metrics, Minting};
+use crate::metrics::Metrics;
 use crate::recording::{KeepSettings, Keeper};
-use crate::tls::Acceptor;
+use crate::session::Posture;
+use crate::traces::Tracer;
 use crate::witness::Witness;
 
 /// What a stop allows sessions beyond `limits.drain_timeout` for their farewell: a client that takes
@@ -99,29 +101,26 @@ pub async fn run_reloading(
     let mut witnesses = witnesses;
     witnesses.push(Arc::new(LogWitness::new()));
     let transcript = witnesses.iter().any(|witness| witness.wants_transcript());
-    let names = config.listeners.iter().map(|listener| (listener.name.clone(), listener.protocol)).collect::<Vec<_>>();
-    let upstreams = config.upstreams.iter().map(|upstream| upstream.name.clone()).collect::<Vec<_>>();
+    let metrics = Arc::new(metrics_for(&config)?);
     let (keep, watch) = (config.policy.recordings.clone(), config.policy.watch);
+    let observing = config.listeners.iter().any(|listener| listener.posture == Posture::Observe);
     let plan = plan(config, transcript).map_err(RunError::Refused)?;
-    let metrics = Metrics::new(&names, &upstreams).map_err(RunError::Metrics)?;
-    let metrics = Arc::new(if plan.admin.is_some() { metrics } else { metrics.for_nobody() });
+    let keeper = keep.map(keeper).transpose()?;
     let heavy = Arc::new(HeavyHitters::new());
-    if metrics.are_asked_for() {
-        witnesses.push(Arc::<HeavyHitters>::clone(&heavy));
-        witnesses.push(Arc::<Metrics>::clone(&metrics));
-        sources(&plan, &metrics);
-    }
-    if let Some(settings) = keep {
-        witnesses.push(Arc::new(keeper(settings, &metrics)?));
-    }
+    enlist(&mut witnesses, &plan, keeper, &metrics, &heavy);
 
     let admin = plan.admin.map(|address| bind_as("the admin endpoint", address)).transpose()?;
-    let bound = plan.listeners.into_iter().map(bind_listener).collect::<Result<Vec<_>, _>>()?;
+    let bound = bind_all(plan.listeners)?;
     let report = report(&bound, admin.as_ref().zip(plan.admin));
 
     let readiness = Arc::new(Readiness::starting());
     let (sessions, helpers) = (TaskTracker::new(), TaskTracker::new());
-    let admin_stop = CancellationToken::new();
+    let (admin_stop, traces_stop) = (CancellationToken::new(), CancellationToken::new());
+    let tracer = plan.collector.map(|collector| {
+        let (tracer, exporter) = collector.start(&metrics);
+        helpers.spawn(exporter.run(traces_stop.clone()));
+        tracer
+    });
     if let Some(socket) = admin {
         let served = Served {
             metrics: Arc::clone(&metrics),
@@ -132,15 +131,16 @@ pub async fn run_reloading(
         };
         helpers.spawn(admin::serve(socket, served, admin_stop.clone()));
     }
+    let in_force =
+        InForce { policy: plan.policy, hooks: plan.hooks.clone(), metrics: Arc::clone(&metrics), observing, watch };
+    in_force.tell_of_rules();
     if let Some((_, source)) = reloads {
-        let (policy, hooks, metrics) = (plan.policy, plan.hooks.clone(), Arc::clone(&metrics));
-        let in_force = InForce { policy, hooks, metrics, watch };
         helpers.spawn(reload::serve(source, in_force, shutdown.clone()));
     }
-    let witnesses: Witnesses = witnesses.into();
-    let ids = Arc::new(AtomicU64::new(1));
+    let shared =
+        Shared { hooks: plan.hooks, witnesses: witnesses.into(), metrics, tracer, ids: Arc::new(AtomicU64::new(1)) };
     for (listener, socket) in bound {
-        let door = door(listener, &plan.hooks, &witnesses, &metrics, &ids);
+        let door = Arc::new(shared.door(listener));
         helpers.spawn(accept_all(socket, door, sessions.clone(), shutdown.clone()));
     }
     readiness.ready();
@@ -149,10 +149,40 @@ pub async fn run_reloading(
     shutdown.cancelled().await;
     readiness.draining();
     end(&sessions, drain + FAREWELL).await;
+    // the last spans come with the ends of the sessions
+    traces_stop.cancel();
     admin_stop.cancel();
     helpers.close();
     helpers.wait().await;
     Ok(())
+}
+
+/// Whoever is configured to be told becomes a witness, and the metrics learn whom to ask.
+fn enlist(
+    witnesses: &mut Vec<Arc<dyn Witness>>,
+    plan: &Plan,
+    keeper: Option<Keeper>,
+    metrics: &Arc<Metrics>,
+    heavy: &Arc<HeavyHitters>,
+) {
+    if metrics.are_asked_for() {
+        witnesses.push(Arc::<HeavyHitters>::clone(heavy));
+        witnesses.push(Arc::<Metrics>::clone(metrics));
+        gauges::of_plan(plan, metrics);
+        plan.policy.measure(metrics.evaluations());
+    }
+    if let Some(keeper) = keeper {
+        gauges::of_recordings(&keeper, metrics);
+        witnesses.push(Arc::new(keeper));
+    }
+}
+
+fn bind_all(listeners: Vec<PlannedListener>) -> Result<Vec<(PlannedListener, TcpListener)>, RunError> {
+    let bound = listeners.into_iter().map(|listener| {
+        let socket = bind_as(&format!("listener `{}`", listener.name), listener.address)?;
+        Ok((listener, socket))
+    });
+    bound.collect()
 }
 
 fn report(bound: &[(PlannedListener, TcpListener)], admin: Option<(&TcpListener, SocketAddr)>) -> Bound {
@@ -168,60 +198,43 @@ async fn end(sessions: &TaskTracker, patience: Duration) {
     }
 }
 
-/// Tells the metrics whom to ask for certificates, and for what is compressed.
-fn sources(plan: &Plan, metrics: &Metrics) {
-    let (limit, places) = plan.compression.clone();
-    metrics.compression(limit, move || limit.saturating_sub(places.free()));
-    if let Some(authority) = plan.authority.clone() {
-        let expires = jiff::Timestamp::try_from(authority.not_after()).map(jiff::Timestamp::as_second).ok();
-        metrics.certificate(Certificate::Authority, move || expires);
-        metrics.authority(move || {
-            let (minted, hits) = authority.minting();
-            Minting { minted, hits }
-        });
-    }
-    for listener in &plan.listeners {
-        let expires = listener.acceptor.as_ref().and_then(Acceptor::expires);
-        metrics.certificate(Certificate::Listener(&listener.name), move || expires);
-        if let Some(connector) = listener.upstream.connector.clone() {
-            metrics.certificate(Certificate::Upstream(&listener.upstream.name), move || connector.expires());
+fn keeper(settings: KeepSettings) -> Result<Keeper, RunError> {
+    Keeper::start(&settings).map_err(|source| RunError::Keep { directory: settings.directory, source })
+}
+
+/// What all listeners share.
+struct Shared {
+    hooks: Hooks,
+    witnesses: Witnesses,
+    metrics: Arc<Metrics>,
+    tracer: Option<Arc<Tracer>>,
+    ids: Arc<AtomicU64>,
+}
+
+impl Shared {
+    fn door(&self, listener: PlannedListener) -> Door {
+        Door {
+            name: listener.name.into(),
+            protocol: listener.protocol,
+            terms: listener.terms,
+            acceptor: listener.acceptor,
+            upstream: listener.upstream,
+            hooks: self.hooks.clone(),
+            witnesses: Arc::clone(&self.witnesses),
+            metrics: Arc::clone(&self.metrics),
+            tracer: self.tracer.clone(),
+            ids: Arc::clone(&self.ids),
         }
     }
 }
 
-fn keeper(settings: KeepSettings, metrics: &Metrics) -> Result<Keeper, RunError> {
-    let keeper = Keeper::start(&settings).map_err(|source| RunError::Keep { directory: settings.directory, source })?;
-    let tally = keeper.tally();
-    metrics.recordings(move || {
-        let [begun, octets, failed, outrun] = tally.read();
-        Kept { begun, octets, failed, outrun }
-    });
-    Ok(keeper)
-}
-
-fn door(
-    listener: PlannedListener,
-    hooks: &Hooks,
-    witnesses: &Witnesses,
-    metrics: &Arc<Metrics>,
-    ids: &Arc<AtomicU64>,
-) -> Arc<Door> {
-    Arc::new(Door {
-        name: listener.name.into(),
-        protocol: listener.protocol,
-        terms: listener.terms,
-        acceptor: listener.acceptor,
-        upstream: listener.upstream,
-        hooks: hooks.clone(),
-        witnesses: Arc::clone(witnesses),
-        metrics: Arc::clone(metrics),
-        ids: Arc::clone(ids),
-    })
-}
-
-fn bind_listener(listener: PlannedListener) -> Result<(PlannedListener, TcpListener), RunError> {
-    let socket = bind_as(&format!("listener `{}`", listener.name), listener.address)?;
-    Ok((listener, socket))
+/// Metrics of what is configured; without an endpoint nobody can ask for them.
+fn metrics_for(config: &Config) -> Result<Metrics, RunError> {
+    let listeners: Vec<_> =
+        config.listeners.iter().map(|listener| (listener.name.clone(), listener.protocol)).collect();
+    let upstreams: Vec<_> = config.upstreams.iter().map(|upstream| upstream.name.clone()).collect();
+    let metrics = Metrics::new(&listeners, &upstreams).map_err(RunError::Metrics)?;
+    Ok(if config.admin.is_some() { metrics } else { metrics.for_nobody() })
 }
 
 fn bind_as(what: &str, address: SocketAddr) -> Result<TcpListener, RunError> {

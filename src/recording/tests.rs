@@ -24,6 +24,7 @@ pub(super) fn info(id: u64) -> SessionInfo {
         upstream: Arc::from("provider"),
         upstream_address: Arc::from("imap.example.org:993"),
         started: "2026-11-02T08:00:00.25Z".parse().unwrap(),
+        trace: None,
         client_tls: Some(TlsFacts {
             version: "TLSv1.3".to_owned(),
             cipher: "TLS13_AES_256_GCM_SHA384".to_owned(),

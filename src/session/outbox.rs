@@ -28,6 +28,21 @@ pub struct Outbox {
     clock: (Instant, Duration),
 }
 
+/// Facts of one moment on their way into the outbox.
+pub(crate) struct Reports<'a> {
+    at: Duration,
+    events: &'a mut Vec<Event>,
+}
+
+impl Reports<'_> {
+    /// Reports one.
+    #[inline]
+    pub(crate) fn push(&mut self, what: Observation) {
+        debug_assert!(!matches!(what, Observation::Decided { .. }), "decisions have consequences");
+        self.events.push(Event { at: self.at, what });
+    }
+}
+
 /// What a run takes beside its octets: its record, and the smallest buffer with its reference count.
 const RUN: usize = 256;
 
@@ -116,6 +131,15 @@ impl Outbox {
         }
         self.transcribed |= matches!(&what, Observation::Decided { decision, .. } if decision.record);
         self.events.push(Event { at: self.clock.1, what });
+    }
+
+    /// Takes many facts of this moment, none of them a decision.
+    #[inline]
+    pub(crate) fn reports(&mut self, now: Instant) -> Reports<'_> {
+        if self.clock.0 != now {
+            self.clock = (now, now.saturating_duration_since(self.started));
+        }
+        Reports { at: self.clock.1, events: &mut self.events }
     }
 
     /// A rule wants the rest of this session kept: it is to report what is said

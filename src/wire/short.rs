@@ -35,18 +35,48 @@ impl ShortText {
     /// The text of the octets at the start of these that are `wanted`, to the first that is not; of at most `most`
     /// octets, all ASCII, and not empty.
     pub(crate) fn leading(octets: &[u8], most: usize, wanted: impl Fn(u8) -> bool) -> Option<Self> {
-        let mut place = [0; IN_PLACE];
-        for ((len, slot), octet) in (0..).zip(&mut place).zip(octets) {
-            if !wanted(*octet) {
-                return (len > 0).then_some(Self(Text::InPlace { len, octets: place }));
-            }
-            if !octet.is_ascii() {
-                return None;
-            }
-            *slot = *octet;
+        // nearly always it is short, and more stands behind it
+        if let Some(window) = octets.first_chunk::<IN_PLACE>()
+            && let Some(len) = window.iter().position(|octet| !wanted(*octet))
+        {
+            return Self::first_of(window, len);
         }
         let len = octets.iter().take(most + 1).position(|octet| !wanted(*octet))?;
         Self::from_ascii(octets.get(..len)?).filter(|text| !text.is_empty())
+    }
+
+    /// The first `len` octets of these, if they are ASCII and not none.
+    fn first_of(window: &[u8; IN_PLACE], len: usize) -> Option<Self> {
+        let mut place = [0; IN_PLACE];
+        // most are so short that one number holds them
+        if let (1..=8, Some(from), Some(to)) = (len, window.first_chunk(), place.first_chunk_mut()) {
+            *to = (u64::from_le_bytes(*from) & (u64::MAX >> (64 - 8 * len))).to_le_bytes();
+        } else {
+            place.get_mut(..len)?.copy_from_slice(window.get(..len)?);
+        }
+        let len = u8::try_from(len).ok().filter(|len| *len > 0)?;
+        place.is_ascii().then_some(Self(Text::InPlace { len, octets: place }))
+    }
+
+    /// What stands behind this text at the start of `octets`, if it stands there.
+    pub(crate) fn strip_from<'a>(&self, octets: &'a [u8]) -> Option<&'a [u8]> {
+        match (self.word(), octets.first_chunk()) {
+            (Some((len, word)), Some(there)) => {
+                // the octets of the word that are the text's
+                let mask = u64::MAX.checked_shl(64 - 8 * u32::from(len)).unwrap_or(0);
+                if (u64::from_be_bytes(*there) ^ word) & mask == 0 { octets.get(usize::from(len)..) } else { None }
+            }
+            _ => octets.strip_prefix(self.as_bytes()),
+        }
+    }
+
+    /// Its length, and the text as one number with its first octet on top: of two that are as long, the one that
+    /// comes behind the other is the greater.
+    pub(crate) fn word(&self) -> Option<(u8, u64)> {
+        match &self.0 {
+            Text::InPlace { len, octets } if *len <= 8 => Some((*len, u64::from_be_bytes(*octets.first_chunk()?))),
+            _ => None,
+        }
     }
 
     /// Of valid UTF-8 that is short enough.
@@ -136,6 +166,16 @@ mod tests {
             let expected = end.filter(|end| (1..=25).contains(end)).map(|end| ShortText::from(&text[..end]));
             let wanted = |octet| matches!(octet, b'a' | b'b');
             prop_assert_eq!(ShortText::leading(text.as_bytes(), 25, wanted), expected);
+        }
+
+        #[test]
+        fn is_compared_as_its_octets_are(one in "[ab]{0,10}", other in "[ab]{0,10}", behind in "[a-c]{0,12}") {
+            let (short, octets) = (ShortText::from(one.as_str()), format!("{other}{behind}"));
+            prop_assert_eq!(short.strip_from(octets.as_bytes()), octets.as_bytes().strip_prefix(one.as_bytes()));
+            if let (Some(own), Some(theirs)) = (short.word(), ShortText::from(other.as_str()).word()) {
+                let order = one.len().cmp(&other.len()).then(one.cmp(&other));
+                prop_assert_eq!(own.cmp(&theirs), order);
+            }
         }
 
         #[test]

@@ -15,3 +15,4 @@ mod ends;
 mod paths;
 mod reload;
 mod rig;
+mod traces;

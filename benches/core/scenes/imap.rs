@@ -58,7 +58,12 @@ fn connected() -> Rig {
 }
 
 fn selected() -> Rig {
-    connected().after(&[(Side::Upstream, GREETING)]).after(&LOGIN).after(&SELECT)
+    select(connected())
+}
+
+/// A session that has just been connected, after login and SELECT.
+pub(super) fn select(rig: Rig) -> Rig {
+    rig.after(&[(Side::Upstream, GREETING)]).after(&LOGIN).after(&SELECT)
 }
 
 fn talk(lines: &[(Side, &str)]) -> Vec<Read> {
@@ -80,7 +85,7 @@ fn login() -> Vec<Read> {
     talk(&lines.collect::<Vec<_>>())
 }
 
-fn noop() -> Vec<Read> {
+pub(super) fn noop() -> Vec<Read> {
     talk(&[(Side::Client, "a0042 NOOP\r\n"), (Side::Upstream, "a0042 OK NOOP completed.\r\n")])
 }
 
@@ -102,7 +107,7 @@ fn store() -> Vec<Read> {
     ])
 }
 
-fn fetch_flags() -> Vec<Read> {
+pub(super) fn fetch_flags() -> Vec<Read> {
     let (mut up, mut down) = (String::new(), String::new());
     for number in 1..=100 {
         // writing to a String cannot fail
@@ -141,7 +146,7 @@ fn fetch_headers() -> Vec<Read> {
     Read::client(up.as_bytes()).chain(Read::upstream(down.as_bytes())).collect()
 }
 
-fn fetch(size: usize) -> Vec<Read> {
+pub(super) fn fetch(size: usize) -> Vec<Read> {
     let mut down = format!("* 7 FETCH (UID 17 BODY[] {{{size}}}\r\n").into_bytes();
     down.extend(mail(size));
     down.extend_from_slice(b")\r\nc3 OK Fetch completed.\r\n");

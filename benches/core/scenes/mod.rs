@@ -6,6 +6,7 @@
 mod imap;
 mod pop3;
 mod rig;
+mod ruled;
 
 pub use rig::{Read, Rig, Sums};
 
@@ -41,7 +42,7 @@ const UNCHANGED: (i64, i64) = (0, 0);
 impl Scene {
     /// All scenes.
     pub fn all() -> Vec<Self> {
-        imap::SCENES.iter().chain(pop3::SCENES).copied().collect()
+        [imap::SCENES, pop3::SCENES, ruled::SCENES].concat().into_iter().collect()
     }
 
     /// The session in which the scene is played.

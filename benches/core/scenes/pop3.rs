@@ -39,7 +39,12 @@ fn connected() -> Rig {
 }
 
 fn logged_in() -> Rig {
-    connected().after(&[GREETING]).after(&LOGIN)
+    log_in(connected())
+}
+
+/// A session that has just been connected, after the login.
+pub(super) fn log_in(rig: Rig) -> Rig {
+    rig.after(&[GREETING]).after(&LOGIN)
 }
 
 fn login() -> Vec<Read> {
@@ -66,7 +71,7 @@ fn uidl() -> Vec<Read> {
     Read::client(b"UIDL\r\n").chain(Read::upstream(down.as_bytes())).collect()
 }
 
-fn retr(size: usize) -> Vec<Read> {
+pub(super) fn retr(size: usize) -> Vec<Read> {
     let mut down = format!("+OK {size} octets\r\n").into_bytes();
     let mut body = mail(size);
     if let Some(end) = body.get_mut(size - 2..) {

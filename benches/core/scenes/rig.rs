@@ -64,6 +64,11 @@ pub struct Rig {
 impl Rig {
     /// A session of the default configuration that has just been connected, TLS on both sides.
     pub fn new(protocol: Protocol) -> Self {
+        Self::under(Policy::default(), protocol)
+    }
+
+    /// The same under this policy.
+    pub fn under(policy: Policy, protocol: Protocol) -> Self {
         let now = Instant::now();
         let terms = Terms {
             posture: Posture::Enforce,
@@ -73,7 +78,7 @@ impl Rig {
             allow: Vec::new(),
             compression: Compression::default(),
             limits: Limits::default(),
-            policy: PolicyHandle::new(Policy::default()),
+            policy: PolicyHandle::new(policy),
             transcript: false,
         };
         let setup = Setup::offline(Arc::new(terms), protocol, 1, now);

@@ -138,6 +138,7 @@ pub(super) fn start(
         upstream: Arc::from("u"),
         upstream_address: Arc::from("127.0.0.1:2"),
         started: jiff::Timestamp::now(),
+        trace: None,
         client_tls: None,
         upstream_tls: None,
     };
@@ -148,7 +149,7 @@ pub(super) fn start(
         inboxes: Inboxes::default(),
         client: Peer::new(client),
         upstream: Peer::new(upstream),
-        record: Record::open(info, [witness].into(), Arc::clone(&metrics), now()),
+        record: Record::open(info, [witness].into(), Arc::clone(&metrics), None, now()),
         layers,
         limits: Limits { handshake_timeout: Duration::from_secs(2), drain_timeout: DRAIN, ..Limits::default() },
         asked: Asked::new(hooks, metrics),

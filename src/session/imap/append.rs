@@ -96,7 +96,7 @@ impl Imap {
         self.stray = Some(Stray::EmptyLine);
         if let Some(open) = self.pending.back_mut() {
             open.complete = true;
-            open.stored = body.stored;
+            open.stored = body.stored.into();
         }
     }
 
@@ -137,7 +137,7 @@ impl Imap {
         out.send(Side::Upstream, line.freeze());
         if let Some(open) = self.pending.iter_mut().find(|pending| Some(pending.id) == id) {
             open.complete = true;
-            open.stored.clone_from(&body.stored);
+            open.stored = body.stored.as_slice().into();
         }
         self.raw_literal(id, body.stored, tail, now, out);
     }

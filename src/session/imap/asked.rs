@@ -5,10 +5,9 @@ use std::time::Instant;
 use super::Imap;
 use super::licence::Licence;
 use super::refusal::Refusal;
-use crate::policy::{Arguments, Facts, Item, Policy, SessionFacts};
+use crate::policy::{About, Arguments, Facts, Item, Policy, SessionFacts, Sort};
 use crate::session::{CommandId, Outbox};
-use crate::wire::Protocol;
-use crate::wire::imap::{Command, Enclosure, Parts};
+use crate::wire::imap::{Allowed, Command, Enclosure, Parts};
 
 /// The arguments of one command, to be lent to the policy.
 #[derive(Debug, Default)]
@@ -42,13 +41,13 @@ impl Gathered {
 impl Imap {
     /// No rule looks at arguments, or at sizes.
     pub(super) fn asks_no_arguments(&self) -> bool {
-        self.setup.terms.policy.permits_all().is_some()
+        self.rules.permits_all(&self.session_facts(self.last)).is_some()
     }
 
     /// What the arguments of a command say, if a rule may ask.
     fn gather(&self, command: &Command, octets: &[u8]) -> Gathered {
-        let (verb, operation, effect) = (command.verb(), command.operation, command.effect);
-        if self.setup.terms.policy.permits(Protocol::Imap, verb, operation, effect).is_some() {
+        let session = self.session_facts(self.last);
+        if self.rules.permits(&session, self.sort_of(command)).is_some() {
             return Gathered::default();
         }
         let Some(parts) = Parts::read(octets, self.names) else { return Gathered::default() };
@@ -59,6 +58,18 @@ impl Imap {
         };
         let size = parts.announced.or_else(known);
         Gathered::new(parts, size)
+    }
+
+    /// What kind of command it is, before its arguments are looked at.
+    pub(super) fn sort_of<'a>(&'a self, command: &'a Command) -> Sort<'a> {
+        // of the commands on the selected mailbox none reaches another that it does not name
+        let about = match self.acted_on(command.spec, &command.needs) {
+            Some(name) if command.mailboxes.is_empty() && command.spec.allowed == Allowed::Selected => {
+                About::Selected(name)
+            }
+            _ => About::Mailboxes,
+        };
+        Sort { command: command.verb(), operation: command.operation, effect: command.effect, about }
     }
 
     /// The same of what follows a message inside its command.

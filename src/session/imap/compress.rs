@@ -73,12 +73,12 @@ impl Imap {
     fn is_after_login(&self) -> bool {
         self.logged_in()
             || self.deflate.login_accepted
-            || self.pending.iter().any(|pending| matches!(pending.kind, Kind::Authenticate { .. }))
+            || self.pending.iter().any(|pending| matches!(pending.kind, Kind::Authenticate(_)))
     }
 
     /// A tagged answer begins, to the command at this place.
     pub(super) fn note_login(&mut self, at: usize, word: StatusWord) {
-        let login = |pending: &Pending| matches!(pending.kind, Kind::Authenticate { .. });
+        let login = |pending: &Pending| matches!(pending.kind, Kind::Authenticate(_));
         self.deflate.login_accepted = word == StatusWord::Ok && self.pending.get(at).is_some_and(login);
     }
 

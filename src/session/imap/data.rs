@@ -105,6 +105,7 @@ impl Imap {
         out: &mut Outbox,
     ) -> Fate {
         if kind == DataKind::Other
+            && (self.looks.any() || !self.mapped.is_empty())
             && let Some(fate) = self.judge_data(line, end, now, out)
         {
             return fate;

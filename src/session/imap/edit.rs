@@ -178,7 +178,7 @@ impl Imap {
             arguments: Arguments::default(),
             answer: None,
         };
-        matches!(self.setup.terms.policy.judge(&facts).outcome, Outcome::Edit(_, other) if other.rule == edit.rule)
+        matches!(self.rules.judge(&facts).outcome, Outcome::Edit(_, other) if other.rule == edit.rule)
     }
 
     /// The command with the arguments that the template makes of its own. None if that cannot be on one line.

@@ -111,8 +111,8 @@ impl Imap {
         let Phase::Sasl(Sasl { responses, .. }) = &self.phase else { return Ok(None) };
         let Some((id, mechanism)) = self.exchanging() else { return Ok(None) };
         let Some(named) = self.judge_response(&mechanism, *responses, text, now, out)? else { return Ok(None) };
-        if let Some(Kind::Authenticate { user, .. }) = self.pending.back_mut().map(|pending| &mut pending.kind) {
-            *user = Some(named.clone());
+        if let Some(Kind::Authenticate(login)) = self.pending.back_mut().map(|pending| &mut pending.kind) {
+            login.user = Some(named.clone());
         }
         self.ask_about_user(id, &named, now, out).map(Some)
     }
@@ -120,8 +120,8 @@ impl Imap {
     /// The open exchange's command and mechanism.
     fn exchanging(&self) -> Option<(CommandId, Cow<'static, str>)> {
         let pending = self.pending.back()?;
-        let Kind::Authenticate { mechanism, .. } = &pending.kind else { return None };
-        Some((pending.id, mechanism.clone()))
+        let Kind::Authenticate(login) = &pending.kind else { return None };
+        Some((pending.id, login.mechanism.clone()))
     }
 
     fn pass_turn(&mut self, cancelled: Option<Refusal>) {

@@ -7,7 +7,7 @@ use bytes::BytesMut;
 
 use super::edit::Edited;
 use super::licence::Licence;
-use super::phase::{Answer, Completing, Kind, Pending, Phase, Prepared, Runs, Sasl, Then, Turn};
+use super::phase::{Answer, Completing, Kind, Login, Pending, Phase, Prepared, Runs, Sasl, Then, Turn};
 use super::refusal::Refusal;
 use super::{Imap, send, wipe};
 use crate::policy::{Arguments, Facts};
@@ -125,8 +125,8 @@ impl Imap {
         out: &mut Outbox,
     ) {
         let mut kind = kind_of(&command);
-        if let Kind::Authenticate { user, .. } = &mut kind {
-            *user = initial.clone().and_then(|range| named_by(&command, octets.get(range)?));
+        if let Kind::Authenticate(login) = &mut kind {
+            login.user = initial.clone().and_then(|range| named_by(&command, octets.get(range)?));
         }
         let mut sasl = Sasl {
             held: None,
@@ -285,9 +285,11 @@ pub(super) fn named(command: &Command) -> Option<Arc<str>> {
 /// What the answer to a command changes.
 pub(super) fn kind_of(command: &Command) -> Kind {
     match &command.details {
-        Details::Login { user } => Kind::Authenticate { user: Some(user.clone()), mechanism: "LOGIN".into() },
+        Details::Login { user } => {
+            Kind::Authenticate(Box::new(Login { user: Some(user.clone()), mechanism: "LOGIN".into() }))
+        }
         Details::Authenticate { mechanism, .. } => {
-            Kind::Authenticate { user: None, mechanism: mechanism.clone().into() }
+            Kind::Authenticate(Box::new(Login { user: None, mechanism: mechanism.clone().into() }))
         }
         Details::Select { .. } => Kind::Select { mailbox: named(command).unwrap_or_default() },
         // the server's own words say what was enabled, not the client's

@@ -109,7 +109,7 @@ impl Imap {
         now: Instant,
         out: &mut Outbox,
     ) -> Result<Licence, Refusal> {
-        let Verdict { outcome, decisions } = self.setup.terms.policy.judge(facts);
+        let Verdict { outcome, decisions } = self.rules.judge(facts);
         let enforced = self.setup.terms.posture == Posture::Enforce;
         for mut decision in decisions {
             decision.mode = if enforced { decision.mode } else { Mode::Observe };

@@ -55,7 +55,7 @@ use super::{
     CloseReason, CommandId, Inboxes, Observation, Outbox, Posture, Said, Secured, Session, Setup, Speaker, State,
     TlsMode, Violation, ViolationKind,
 };
-use crate::policy::{ClientTls, Edit, SessionFacts};
+use crate::policy::{ClientTls, Edit, Looks, SessionFacts, SessionRules};
 use crate::redact::Redacted;
 use crate::wire::Side;
 use crate::wire::imap::{Framer, Names, Repeatable, Tag};
@@ -65,6 +65,7 @@ use crate::wire::imap::{Framer, Names, Repeatable, Tag};
 #[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own: no two of them form one state")]
 pub struct Imap {
     setup: Setup,
+    rules: SessionRules,
     state: State,
     selected: Option<Arc<str>>,
     user: Option<String>,
@@ -87,6 +88,8 @@ pub struct Imap {
     pending: VecDeque<Pending>,
     /// How fast what is outstanding may flow.
     paces: Paces,
+    /// What rules look at of the server's octets that are being read: asked once for all of them.
+    looks: Looks,
     /// How a rule words the status line that is being dealt with.
     wording: Option<Arc<Edit>>,
     /// Mailboxes that go up by another name than the client's.
@@ -179,6 +182,7 @@ impl Imap {
             assembly: Assembly::default(),
             pending: VecDeque::new(),
             paces: Paces::default(),
+            looks: Looks::default(),
             wording: None,
             mapped: Vec::new(),
             repeatable: None,
@@ -192,6 +196,7 @@ impl Imap {
             stray: None,
             stale_result: false,
             last: setup.connection.accepted,
+            rules: SessionRules::new(setup.terms.policy.clone()),
             setup,
         }
     }

@@ -279,7 +279,7 @@ pub(super) struct Pending {
     /// Its tag counts behind those of all that were outstanding when it went up; see [`Tag::counts_behind`].
     pub(super) rising: bool,
     /// Sizes of the messages it carried.
-    pub(super) stored: Vec<u64>,
+    pub(super) stored: Box<[u64]>,
     /// Its row in the table of commands, if it is in one.
     pub(super) spec: Option<&'static Spec>,
 }
@@ -287,8 +287,26 @@ pub(super) struct Pending {
 impl Pending {
     /// A command that has just gone up, or begun to.
     pub(super) fn new(tag: Tag, id: CommandId, begun: Instant, kind: Kind) -> Self {
-        Self { tag, id, begun, kind, barrier: false, complete: false, rising: false, stored: Vec::new(), spec: None }
+        Self {
+            tag,
+            id,
+            begun,
+            kind,
+            barrier: false,
+            complete: false,
+            rising: false,
+            stored: Box::default(),
+            spec: None,
+        }
     }
+}
+
+/// Who logs in, and how.
+#[derive(Debug)]
+pub(super) struct Login {
+    /// As far as the protocol shows it.
+    pub(super) user: Option<String>,
+    pub(super) mechanism: Cow<'static, str>,
 }
 
 /// What a command's answer changes.
@@ -297,7 +315,7 @@ pub(super) enum Kind {
     /// Nothing.
     Plain,
     /// OK authenticates.
-    Authenticate { user: Option<String>, mechanism: Cow<'static, str> },
+    Authenticate(Box<Login>),
     /// OK selects, anything else leaves nothing selected (RFC 9051 §6.3.2).
     Select { mailbox: Arc<str> },
     /// OK leaves the mailbox.

@@ -26,7 +26,8 @@ impl Imap {
         let mut passed = 0;
         if quiet
             && self.commands.is_fresh()
-            && let Some(permit) = self.setup.terms.policy.permits_all()
+            && !self.judges_answers()
+            && let Some(permit) = self.rules.permits(&self.session_facts(now), self.sort_of(before.command()))
         {
             passed = self.stand_repeats(&before, input, limit, &permit, now, out);
         }
@@ -45,7 +46,7 @@ impl Imap {
     ) -> usize {
         let command = before.command();
         let (is_fetch, most) = (matches!(kind_of(command), Kind::Fetch), self.setup.terms.limits.in_flight.max(1));
-        let mut passed = 0;
+        let (mut passed, mut told) = (0, out.reports(now));
         while self.pending.len() < most
             && let Some((tag, len)) = before.leading(input.get(passed..).unwrap_or_default())
             && len <= limit
@@ -62,7 +63,7 @@ impl Imap {
                 mailboxes: if command.mailboxes.is_empty() { Vec::new() } else { command.mailboxes.clone() },
                 message: None,
             };
-            out.observe(now, begun);
+            told.push(begun);
             let kind = if is_fetch { Kind::Fetch } else { Kind::Plain };
             self.pending.push_back(Pending { complete: true, rising: true, ..Pending::new(tag, id, now, kind) });
             passed += len;
@@ -77,7 +78,7 @@ impl Imap {
             && self.responses.framer.is_fresh()
             && matches!(self.phase, Phase::Command)
             && !self.is_transcribed(out)
-            && self.asks_no_arguments();
+            && !self.looks.answers;
         let (mut rest, mut took) = (if ready { input } else { &[] }, None);
         let status_line = self.setup.terms.limits.status_line.min(hold);
         while !rest.is_empty() {
@@ -98,7 +99,7 @@ impl Imap {
                 };
                 took = Some((begun, latency));
                 let (completion, code, by) = (Completion::Ok, None, Answered::Upstream);
-                out.observe(now, Observation::CommandCompleted { id, completion, code, by, latency });
+                out.reports(now).push(Observation::CommandCompleted { id, completion, code, by, latency });
                 len
             };
             rest = rest.get(len..).unwrap_or_default();
@@ -115,6 +116,6 @@ impl Imap {
     fn next_plainly_done(&self, rest: &[u8]) -> Option<usize> {
         let next =
             self.pending.front().filter(|next| next.complete && matches!(next.kind, Kind::Plain | Kind::Fetch))?;
-        leading_ok(rest, next.tag.as_bytes())
+        leading_ok(rest, &next.tag)
     }
 }

@@ -80,6 +80,9 @@ impl Imap {
         // lines of a kind come together: behind one that is not plain, none is looked for until there is one
         let mut seems_plain = !early && self.responses.at_boundary();
         self.responses.busy = true;
+        if !inbox.is_empty() && self.responses.at_boundary() {
+            self.looks = self.look_again();
+        }
         loop {
             if out.closing().is_some() || out.is_switching() || matches!(self.phase, Phase::Opaque) {
                 break;
@@ -99,7 +102,7 @@ impl Imap {
             step = Step::Advanced;
             let (Piece::Line { len, .. } | Piece::Part { len } | Piece::Octets { len, .. }) = piece;
             let (octets, more) = (rest.get(..len).unwrap_or_default(), rest.len() > len);
-            let (outstanding, stood) = (self.pending.len(), self.client_stands());
+            let (outstanding, stood) = (self.pending.len(), early && self.client_stands());
             let is_plain = self.pass_plain(piece, octets, now, out);
             seems_plain = is_plain && !early;
             let fate =
@@ -146,7 +149,7 @@ impl Imap {
                 self.say(Speaker::Upstream, None, line, now, out);
                 true
             }
-            Some(PlainLine::Done { .. }) if self.judges_answers() => false,
+            Some(PlainLine::Done { .. }) if self.looks.answers => false,
             Some(PlainLine::Done { tag }) => self.plainly_done(tag, line, now, out),
             None => false,
         }

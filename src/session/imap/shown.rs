@@ -13,7 +13,7 @@ use super::data::Data;
 use super::phase::Pending;
 use super::send;
 use super::server::{Fate, Progress};
-use crate::policy::{Answer, AnswerKind, Arguments, Edit, Facts, Mode, Outcome, Policy, Verdict};
+use crate::policy::{Answer, AnswerKind, Arguments, Edit, Facts, Looks, Mode, Outcome, Verdict};
 use crate::session::{Alteration, CommandId, Observation, Outbox, Posture, Speaker, ViolationKind};
 use crate::wire::imap::{DataName, NamedData, Spec, StatusLine, StatusWord, Tail, encode_mailbox, named_data};
 use crate::wire::{Effect, Operation, ShortText, Side};
@@ -28,18 +28,14 @@ pub(super) struct Unnamed {
 }
 
 impl Imap {
-    /// The policy in force, if there are rules that could concern an answer.
-    fn judging(&self) -> Option<Arc<Policy>> {
-        if self.asks_no_arguments() {
-            return None;
-        }
-        let policy = self.setup.terms.policy.current();
-        (policy.looks_at_answers() || policy.looks_at_mailboxes()).then_some(policy)
+    /// What rules look at of the server's answers in this session, by the policy in force at this moment.
+    pub(super) fn look_again(&self) -> Looks {
+        self.rules.looks(&self.session_facts(self.last))
     }
 
     /// Whether a rule may look at every line of the server.
     pub(super) fn judges_answers(&self) -> bool {
-        !self.asks_no_arguments() && self.setup.terms.policy.current().looks_at_answers()
+        self.look_again().answers
     }
 
     /// What becomes of untagged data, if that is anything but what becomes of all data.
@@ -50,12 +46,9 @@ impl Imap {
         now: Instant,
         out: &mut Outbox,
     ) -> Option<Fate> {
-        let policy = self.judging();
-        if policy.is_none() && self.mapped.is_empty() {
-            return None;
-        }
+        let looks = self.looks;
         let Some(NamedData { word, asked_by, name }) = named_data(line, self.names) else {
-            return self.judge_other(line, end, policy.as_deref()?, now, out);
+            return if looks.answers { self.judge_other(line, end, now, out) } else { None };
         };
         match name {
             DataName::Literal(announced) => {
@@ -67,7 +60,7 @@ impl Imap {
                     .or(Some(Fate::Drop))
             }
             DataName::Known { span, name } => {
-                if policy.is_some_and(|policy| self.hides(&policy, word, asked_by, Some(&name), now, out)) {
+                if looks.any() && self.hides(word, asked_by, Some(&name), now, out) {
                     return Some(self.hide_data(line, end, now, out));
                 }
                 let is_open = |id| self.pending.iter().any(|pending| pending.id == id);
@@ -81,12 +74,12 @@ impl Imap {
                 Some(self.replace_line(fate, line, octets, now, out))
             }
             DataName::None => {
-                let hides = self.hides(policy.as_deref()?, word, asked_by, None, now, out);
+                let hides = looks.any() && self.hides(word, asked_by, None, now, out);
                 hides.then(|| self.hide_data(line, end, now, out))
             }
             // what is not known to be shown is not
             DataName::Unreadable => {
-                let protects = policy?.looks_at_mailboxes() && self.enforcing();
+                let protects = looks.mailboxes && self.enforcing();
                 protects.then(|| self.hide_data(line, end, now, out))
             }
         }
@@ -118,20 +111,13 @@ impl Imap {
     }
 
     /// Data about no mailbox.
-    fn judge_other(
-        &mut self,
-        line: &[u8],
-        end: Option<(Tail, bool)>,
-        policy: &Policy,
-        now: Instant,
-        out: &mut Outbox,
-    ) -> Option<Fate> {
-        let rest = line.strip_prefix(b"* ").filter(|_| policy.looks_at_answers())?;
+    fn judge_other(&mut self, line: &[u8], end: Option<(Tail, bool)>, now: Instant, out: &mut Outbox) -> Option<Fate> {
+        let rest = line.strip_prefix(b"* ")?;
         let word = rest.split(|octet| matches!(octet, b' ' | b'\r')).next()?.to_ascii_uppercase();
         let word = String::from_utf8(word).ok().filter(|word| word.bytes().all(|octet| octet.is_ascii_alphabetic()))?;
         let answer = Answer { data: Some(&word), ..said(AnswerKind::Data) };
         let spec = self.pending.front().and_then(|pending| pending.spec);
-        let edit = self.judge_answer(policy, spec, &[], answer, now, out)?;
+        let edit = self.judge_answer(spec, &[], answer, now, out)?;
         if word == "ID" && matches!(end, Some((Tail::Plain, false))) {
             let octets = match &edit.text {
                 _ if edit.hide => b"* ID NIL\r\n".to_vec(),
@@ -151,7 +137,6 @@ impl Imap {
     /// Whether data of this kind about this mailbox is kept from the client.
     fn hides(
         &self,
-        policy: &Policy,
         word: &str,
         asked_by: &'static Spec,
         name: Option<&String>,
@@ -160,7 +145,7 @@ impl Imap {
     ) -> bool {
         let names = name.map(std::slice::from_ref).unwrap_or_default();
         let answer = Answer { data: Some(word), ..said(AnswerKind::Data) };
-        self.judge_answer(policy, Some(asked_by), names, answer, now, out).is_some_and(|edit| edit.hide)
+        self.judge_answer(Some(asked_by), names, answer, now, out).is_some_and(|edit| edit.hide)
     }
 
     fn facts_of<'a>(&'a self, spec: Option<&'a Spec>, mailboxes: &'a [String], now: Instant) -> Facts<'a> {
@@ -183,7 +168,6 @@ impl Imap {
     /// What a rule makes of an answer, if it changes it. One that denies an answer hides it.
     fn judge_answer(
         &self,
-        policy: &Policy,
         spec: Option<&Spec>,
         mailboxes: &[String],
         answer: Answer<'_>,
@@ -191,7 +175,7 @@ impl Imap {
         out: &mut Outbox,
     ) -> Option<Arc<Edit>> {
         let facts = Facts { answer: Some(answer), ..self.facts_of(spec, mailboxes, now) };
-        let Verdict { outcome, decisions } = policy.judge_answer(&facts);
+        let Verdict { outcome, decisions } = self.rules.judge_answer(&facts);
         let enforced = self.setup.terms.posture == Posture::Enforce;
         let id = self.pending.front().map_or(CommandId(0), |pending| pending.id);
         for mut decision in decisions {
@@ -234,7 +218,9 @@ impl Imap {
 
     /// Before a tagged status line is dealt with: how a rule words it.
     pub(super) fn judge_completion(&mut self, at: usize, status: &StatusLine<'_>, now: Instant, out: &mut Outbox) {
-        let Some(policy) = self.judging().filter(|policy| policy.looks_at_answers()) else { return };
+        if !self.judges_answers() {
+            return;
+        }
         let spec = self.pending.get(at).and_then(|pending: &Pending| pending.spec);
         let code = status.code_name();
         let answer = Answer {
@@ -242,14 +228,16 @@ impl Imap {
             code: code.as_ref().map(ShortText::as_str),
             ..said(AnswerKind::Completion)
         };
-        self.wording = self.judge_answer(&policy, spec, &[], answer, now, out);
+        self.wording = self.judge_answer(spec, &[], answer, now, out);
     }
 
     /// The same of the greeting.
     pub(super) fn judge_greeting(&mut self, word: StatusWord, now: Instant, out: &mut Outbox) {
-        let Some(policy) = self.judging().filter(|policy| policy.looks_at_answers()) else { return };
+        if !self.judges_answers() {
+            return;
+        }
         let answer = Answer { status: Some(word_of(word)), ..said(AnswerKind::Greeting) };
-        self.wording = self.judge_answer(&policy, None, &[], answer, now, out);
+        self.wording = self.judge_answer(None, &[], answer, now, out);
     }
 
     /// The status line as a rule words it, if it does. `line` is what has been made of it so far, of which the last
@@ -270,32 +258,35 @@ impl Imap {
 
     /// The names of a capability list that the policy hides: by a rule, or because they open a door beside one.
     pub(super) fn hidden_of(&self, list: &[u8], now: Instant, out: &mut Outbox) -> Vec<String> {
-        let Some(policy) = self.judging() else { return Vec::new() };
+        let looks = self.look_again();
+        if !looks.any() {
+            return Vec::new();
+        }
         let names = list.split(|octet| *octet == b' ').filter_map(|name| std::str::from_utf8(name).ok());
         let names = names.filter(|name| !name.is_empty());
-        names.filter(|name| self.is_hidden_name(&policy, name, now, out)).map(str::to_owned).collect()
+        names.filter(|name| self.is_hidden_name(looks, name, now, out)).map(str::to_owned).collect()
     }
 
     /// Whether the policy hides a capability.
     pub(super) fn hides_capability(&self, name: &str, now: Instant) -> bool {
         // it was told when the list was filtered
         let mut untold = Outbox::new(now);
-        self.judging().is_some_and(|policy| self.is_hidden_name(&policy, name, now, &mut untold))
+        self.is_hidden_name(self.look_again(), name, now, &mut untold)
     }
 
-    fn is_hidden_name(&self, policy: &Policy, name: &str, now: Instant, out: &mut Outbox) -> bool {
+    fn is_hidden_name(&self, looks: Looks, name: &str, now: Instant, out: &mut Outbox) -> bool {
         let allowed = || self.setup.terms.allow.iter().any(|allowed| allowed.eq_ignore_ascii_case(name));
         // it tells of mailboxes that nobody named
-        if policy.looks_at_mailboxes() && self.enforcing() && name.eq_ignore_ascii_case("NOTIFY") && !allowed() {
+        if looks.mailboxes && self.enforcing() && name.eq_ignore_ascii_case("NOTIFY") && !allowed() {
             return true;
         }
-        if !policy.looks_at_answers() {
+        if !looks.answers {
             return false;
         }
         let upper = name.to_ascii_uppercase();
         let answer = Answer { capability: Some(&upper), ..said(AnswerKind::Capability) };
         let spec = Spec::find(b"CAPABILITY");
-        self.judge_answer(policy, spec, &[], answer, now, out).is_some_and(|edit| edit.hide)
+        self.judge_answer(spec, &[], answer, now, out).is_some_and(|edit| edit.hide)
     }
 }
 

@@ -204,8 +204,8 @@ impl Imap {
     }
 
     fn report_login(kind: &Kind, accepted: bool, now: Instant, out: &mut Outbox) {
-        if let Kind::Authenticate { user, mechanism } = kind {
-            let (user, mechanism) = (user.clone(), mechanism.clone());
+        if let Kind::Authenticate(login) = kind {
+            let (user, mechanism) = (login.user.clone(), login.mechanism.clone());
             out.observe(now, Observation::Authentication { user, mechanism, accepted });
         }
     }
@@ -230,8 +230,8 @@ impl Imap {
         out.observe(now, Observation::CommandCompleted { id, completion, code, by, latency });
         Self::report_login(&kind, ok, now, out);
         match kind {
-            Kind::Authenticate { user, .. } if ok => {
-                self.user = user;
+            Kind::Authenticate(login) if ok => {
+                self.user = login.user;
                 self.change_state(State::Authenticated, now, out);
             }
             Kind::Select { mailbox } if ok => {
@@ -255,7 +255,7 @@ impl Imap {
                 out.close(now, CloseReason::Logout, "The client logged out");
             }
             Kind::Append { .. }
-            | Kind::Authenticate { .. }
+            | Kind::Authenticate(_)
             | Kind::Enable { .. }
             | Kind::Compress
             | Kind::Fetch

@@ -22,7 +22,7 @@ pub(super) enum Ruled {
 impl Pop3 {
     /// Whether any rule can concern an answer.
     pub(super) fn judges_answers(&self) -> bool {
-        self.setup.terms.policy.looks_at_answers()
+        self.rules.looks(&self.session_facts(self.user.as_deref())).answers
     }
 
     fn judge_answer(
@@ -33,7 +33,7 @@ impl Pop3 {
         turn: &mut Turn<'_>,
     ) -> Option<Outcome> {
         let facts = Facts { answer: Some(answer), ..self.facts(self.user.as_deref(), named) };
-        let verdict = self.setup.terms.policy.judge_answer(&facts);
+        let verdict = self.rules.judge_answer(&facts);
         self.report(id, verdict.decisions, turn);
         self.enforces().then_some(verdict.outcome)
     }
@@ -134,7 +134,7 @@ impl Pop3 {
         }
         let named = Named { command: Cow::Borrowed("CAPA"), operation: Operation::Capability, ..greeting() };
         let facts = Facts { answer: Some(capability(name)), ..self.facts(self.user.as_deref(), &named) };
-        hides(&self.setup.terms.policy.judge_answer(&facts).outcome)
+        hides(&self.rules.judge_answer(&facts).outcome)
     }
 }
 

@@ -33,19 +33,24 @@ impl Pop3 {
         let size = named.message.filter(|_| content).and_then(|number| self.sizes.of(number));
         let messages = Some(u64::from(named.message.is_some()));
         let arguments = Arguments { items, messages, size, ..Arguments::default() };
-        self.setup.terms.policy.judge(&Facts { arguments, ..self.facts(user, named) })
+        self.rules.judge(&Facts { arguments, ..self.facts(user, named) })
+    }
+
+    /// What is known of the session, and of this user.
+    pub(super) fn session_facts<'a>(&'a self, user: Option<&'a str>) -> SessionFacts<'a> {
+        SessionFacts {
+            connection: &self.setup.connection,
+            tls: self.tls.as_ref(),
+            now: self.last_activity,
+            user,
+            logged_in: matches!(self.state, State::Transaction | State::Update),
+        }
     }
 
     /// What is known of a command beside its arguments.
     pub(super) fn facts<'a>(&'a self, user: Option<&'a str>, named: &'a Named) -> Facts<'a> {
         Facts {
-            session: SessionFacts {
-                connection: &self.setup.connection,
-                tls: self.tls.as_ref(),
-                now: self.last_activity,
-                user,
-                logged_in: matches!(self.state, State::Transaction | State::Update),
-            },
+            session: self.session_facts(user),
             command: &named.command,
             operation: named.operation,
             effect: named.effect,

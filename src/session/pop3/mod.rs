@@ -38,7 +38,7 @@ use self::slot::{Answer, Asked, ExchangeTurn, Slot};
 use self::turn::Turn;
 use self::unique_ids::UniqueIds;
 use super::{CloseReason, CommandId, Inboxes, Observation, Outbox, Posture, Secured, Session, Setup, State, TlsMode};
-use crate::policy::ClientTls;
+use crate::policy::{ClientTls, SessionRules};
 use crate::wire::Side;
 use crate::wire::pop3::{Advertised, LineEnd, LineFramer};
 
@@ -57,6 +57,7 @@ pub struct Pop3 {
     /// Octets so far of a client's line that is longer than its limit.
     long_line: u64,
     bare_lf: Option<BareLf>,
+    rules: SessionRules,
     /// The user who is logged in, or whom the server let go on to PASS.
     user: Option<String>,
     /// The greeting that the client saw offers APOP.
@@ -113,6 +114,7 @@ impl Pop3 {
         let last_activity = setup.connection.accepted;
         Self {
             tls: setup.client_tls.clone(),
+            rules: SessionRules::new(setup.terms.policy.clone()),
             setup,
             phase: Phase::Greeting,
             state: State::Greeting,

@@ -6,6 +6,7 @@
 
 use super::fetch::plain_fetch;
 use super::lexer::{is_flag_list_octet, line_feed};
+use super::tag::Tag;
 
 /// A line that needs no closer look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -75,10 +76,10 @@ pub fn leading_flags(input: &[u8]) -> Option<(u32, Option<u32>, usize)> {
 /// Octets, with the CRLF, of a line at the start of `input` that is `tag OK text`, without a response code or an
 /// announcement.
 #[must_use]
-pub fn leading_ok(input: &[u8], tag: &[u8]) -> Option<usize> {
-    let text = input.strip_prefix(tag)?.strip_prefix(b" OK ")?;
+pub fn leading_ok(input: &[u8], tag: &Tag) -> Option<usize> {
+    let text = tag.text().strip_from(input)?.strip_prefix(b" OK ")?;
     // as in `plain_line`
-    if matches!(tag, [] | [b'[' | b'+' | b'*' | 0, ..]) || text.starts_with(b"[") {
+    if tag.as_bytes().starts_with(b"[") || text.starts_with(b"[") {
         return None;
     }
     let end = line_feed(text)?;
@@ -180,9 +181,9 @@ mod tests {
             ("a12 OK done\r\n", false),
             ("a1 NO done\r\n", false),
         ] {
-            assert_eq!(leading_ok(line.as_bytes(), b"a1"), done.then_some(line.len()), "{line}");
+            assert_eq!(leading_ok(line.as_bytes(), &tag("a1")), done.then_some(line.len()), "{line}");
         }
-        assert_eq!(leading_ok(b"[x OK done\r\n", b"[x"), None);
+        assert_eq!(leading_ok(b"[x OK done\r\n", &tag("[x")), None);
     }
 
     proptest! {
@@ -200,13 +201,17 @@ mod tests {
                 prop_assert_eq!(piece(), Some(Piece::Line { len, tail: Tail::Plain, broken: false }));
                 prop_assert_eq!(plain_line(&input[..len]), Some(PlainLine::Fetch { number, uid, size: None }));
             }
-            for tag in [&b"a1"[..], b"[", b"*", b"a2"] {
-                if let Some(len) = leading_ok(input, tag) {
+            for tag in ["a1", "[", "a2"].map(tag) {
+                if let Some(len) = leading_ok(input, &tag) {
                     prop_assert_eq!(piece(), Some(Piece::Line { len, tail: Tail::Plain, broken: false }));
-                    prop_assert_eq!(plain_line(&input[..len]), Some(PlainLine::Done { tag }));
+                    prop_assert_eq!(plain_line(&input[..len]), Some(PlainLine::Done { tag: tag.as_bytes() }));
                 }
             }
         }
+    }
+
+    fn tag(octets: &str) -> Tag {
+        Tag::new(octets.as_bytes()).expect("a tag")
     }
 
     fn flags() -> impl Strategy<Value = String> {

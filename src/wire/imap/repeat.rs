@@ -27,9 +27,11 @@ impl Repeatable {
         let octets = line.get(command.tag.as_bytes().len()..)?;
         // SP before the name and behind it
         let start = command.name.len() + 2;
-        let set = start..start + set_len(octets.get(start..)?);
-        let plain = of_messages && command.may_pass() && is_plain_set(octets.get(set.clone())?);
-        plain.then(|| Self { command, octets: octets.to_vec(), set })
+        let end = octets.len() - behind_plain_set(octets.get(start..)?)?.len();
+        // no more of a set, of which these would be the beginning
+        let is_whole = matches!(octets.get(end), Some(b' '));
+        let plain = of_messages && is_whole && command.may_pass();
+        plain.then(|| Self { command, octets: octets.to_vec(), set: start..end })
     }
 
     /// The command that was read.
@@ -54,31 +56,29 @@ impl Repeatable {
     pub fn leading(&self, input: &[u8]) -> Option<(Tag, usize)> {
         let tag = Tag::leading(input)?;
         let rest = input.get(tag.as_bytes().len()..)?.strip_prefix(self.octets.get(..self.set.start)?)?;
-        let (set, rest) = rest.split_at(set_len(rest));
-        let rest = rest.strip_prefix(self.octets.get(self.set.end..)?)?;
-        is_plain_set(set).then(|| (tag, input.len() - rest.len()))
+        let rest = behind_plain_set(rest)?.strip_prefix(self.octets.get(self.set.end..)?)?;
+        Some((tag, input.len() - rest.len()))
     }
 }
 
-/// Octets of a message set at the start of these.
-fn set_len(octets: &[u8]) -> usize {
-    octets.iter().position(|octet| !matches!(octet, b'0'..=b'9' | b':' | b'*')).unwrap_or(octets.len())
-}
-
-/// One number or a range of two, the second of which may be `*`.
-fn is_plain_set(set: &[u8]) -> bool {
-    match set.iter().position(|octet| *octet == b':') {
-        None => is_plain_number(set),
-        Some(at) => {
-            let (first, second) = set.split_at(at);
-            is_plain_number(first) && (second == b":*" || is_plain_number(second.get(1..).unwrap_or_default()))
-        }
+/// What stands behind the number or the range of two, the second of which may be `*`, at the start of these octets.
+fn behind_plain_set(octets: &[u8]) -> Option<&[u8]> {
+    let rest = behind_plain_number(octets)?;
+    match rest.strip_prefix(b":") {
+        None => Some(rest),
+        Some(rest) => rest.strip_prefix(b"*").or_else(|| behind_plain_number(rest)),
     }
 }
 
-/// Not zero, without a leading zero, and certain to be under 2^32.
-fn is_plain_number(digits: &[u8]) -> bool {
-    (1..=9).contains(&digits.len()) && !digits.starts_with(b"0") && digits.iter().all(u8::is_ascii_digit)
+/// What stands behind the number at the start of these octets: not zero, without a leading zero, and certain to be
+/// under 2^32.
+fn behind_plain_number(octets: &[u8]) -> Option<&[u8]> {
+    const MOST_DIGITS: usize = 9;
+    if !matches!(octets, [b'1'..=b'9', ..]) {
+        return None;
+    }
+    let digits = octets.iter().take(MOST_DIGITS + 1).take_while(|octet| octet.is_ascii_digit()).count();
+    if digits > MOST_DIGITS { None } else { octets.get(digits..) }
 }
 
 #[cfg(test)]

@@ -136,21 +136,21 @@ pub fn response_head(line: &[u8]) -> ResponseHead<'_> {
         [b'+', b' ', rest @ ..] => ResponseHead::Continuation { text: rest, spaced: true },
         [b'*', b' ', ..] => untagged(text),
         // Quirk: home.pl and Office 365 send `[CODE] text` for `* OK [CODE] text`
-        [b'[', ..] => status(text, 0, Some(StatusWord::Ok)).map_or(ResponseHead::Garbage, ResponseHead::Status),
+        [b'[', ..] => status_from(text, 0, StatusWord::Ok).map_or(ResponseHead::Garbage, ResponseHead::Status),
         _ => tagged(text),
     }
 }
 
 fn untagged(text: &[u8]) -> ResponseHead<'_> {
     if text.get(2) == Some(&b'[') {
-        return status(text, 2, Some(StatusWord::Ok)).map_or(ResponseHead::Garbage, ResponseHead::Status);
+        return status_from(text, 2, StatusWord::Ok).map_or(ResponseHead::Garbage, ResponseHead::Status);
     }
     let (word, end) = word_at(text, 2);
     if word.first().is_some_and(u8::is_ascii_digit) {
         return ResponseHead::Data(numbered(text, word, end));
     }
-    if let Some(status) = status(text, 2, None) {
-        return ResponseHead::Status(status);
+    if let Some(word) = status_word(word) {
+        return status_behind(text, end, word).map_or(ResponseHead::Data(DataKind::Other), ResponseHead::Status);
     }
     ResponseHead::Data(if word.eq_ignore_ascii_case(b"CAPABILITY") {
         DataKind::Capability { list: (end + 1).min(text.len()) }
@@ -189,7 +189,8 @@ fn numbered(text: &[u8], digits: &[u8], end: usize) -> DataKind {
 
 fn tagged(text: &[u8]) -> ResponseHead<'_> {
     let (tag, end) = word_at(text, 0);
-    match status(text, end + 1, None) {
+    let (word, behind) = word_at(text, end + 1);
+    match status_word(word).and_then(|word| status_behind(text, behind, word)) {
         Some(status) => ResponseHead::Tagged { tag, status },
         None => ResponseHead::Garbage,
     }
@@ -202,14 +203,13 @@ fn word_at(text: &[u8], from: usize) -> (&[u8], usize) {
     (rest.get(..len).unwrap_or_default(), from + len)
 }
 
-/// A status response at `from`: its word (unless `given`), an optional code, the text.
-fn status(text: &[u8], from: usize, given: Option<StatusWord>) -> Option<StatusLine<'_>> {
-    let (word, behind) = if let Some(word) = given {
-        (word, from)
-    } else {
-        let (word, end) = word_at(text, from);
-        (status_word(word)?, (end + 1).min(text.len()))
-    };
+/// A status response whose word ends at `end`.
+fn status_behind(text: &[u8], end: usize, word: StatusWord) -> Option<StatusLine<'_>> {
+    status_from(text, (end + 1).min(text.len()), word)
+}
+
+/// What stands behind a status response's word, at `behind`: an optional code, the text.
+fn status_from(text: &[u8], behind: usize, word: StatusWord) -> Option<StatusLine<'_>> {
     let rest = text.get(behind..)?;
     let close = rest.first().filter(|octet| **octet == b'[').and_then(|_| code_end(rest));
     let Some(close) = close else {
@@ -250,6 +250,10 @@ fn status_word(word: &[u8]) -> Option<StatusWord> {
         (b"BYE", StatusWord::Bye),
         (b"PREAUTH", StatusWord::PreAuth),
     ];
+    // most words are longer than these
+    if !matches!(word.len(), 2 | 3 | 7) {
+        return None;
+    }
     WORDS.iter().find(|(name, _)| word.eq_ignore_ascii_case(name)).map(|(_, word)| *word)
 }
 

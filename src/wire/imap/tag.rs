@@ -52,6 +52,9 @@ impl Tag {
     /// and of higher octets. Of two tags, one counts behind the other unless they are equal.
     #[must_use]
     pub fn counts_behind(&self, other: &Self) -> bool {
+        if let (Some(own), Some(other)) = (self.0.word(), other.0.word()) {
+            return own > other;
+        }
         let (own, other) = (self.as_bytes(), other.as_bytes());
         own.len() > other.len() || (own.len() == other.len() && own > other)
     }

@@ -7,11 +7,11 @@ use tokio::net::TcpStream;
 
 use super::rig::{Proxy, Server, greet_and_noop, listener, soon, upstream};
 
-async fn get(address: SocketAddr, path: &str) -> String {
+pub(super) async fn get(address: SocketAddr, path: &str) -> String {
     get_as(address, path, "*/*").await
 }
 
-async fn get_as(address: SocketAddr, path: &str, accept: &str) -> String {
+pub(super) async fn get_as(address: SocketAddr, path: &str, accept: &str) -> String {
     let mut http = TcpStream::connect(address).await.unwrap();
     let request = format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nAccept: {accept}\r\nConnection: close\r\n\r\n");
     http.write_all(request.as_bytes()).await.unwrap();
