@@ -31,11 +31,11 @@ mod server;
 mod shown;
 mod sizes;
 mod status;
+mod tell;
 mod unlisted;
 mod upload;
 mod view;
 
-use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::fmt;
 use std::sync::Arc;
@@ -50,10 +50,9 @@ use self::phase::{Answer, FIRST, Greeting, Idle, Kind, Pending, Phase};
 use self::server::Responses;
 use self::sizes::Sizes;
 use self::view::View;
-use super::legible::legible;
 use super::{
-    CloseReason, CommandId, Inboxes, Observation, Outbox, Posture, Said, Secured, Session, Setup, Speaker, State,
-    TlsMode, Violation, ViolationKind,
+    CloseReason, CommandId, Inboxes, Observation, Outbox, Posture, Secured, Session, Setup, Speaker, State, TlsMode,
+    ViolationKind,
 };
 use crate::policy::{ClientTls, Edit, Looks, SessionFacts, SessionRules};
 use crate::redact::Redacted;
@@ -248,10 +247,6 @@ impl Imap {
         }
     }
 
-    fn violated(side: Side, kind: ViolationKind, detail: impl Into<Cow<'static, str>>, now: Instant, out: &mut Outbox) {
-        out.observe(now, Observation::Violated(Violation { side, kind, detail: detail.into() }));
-    }
-
     /// Ends the session with a farewell where the client is at a response boundary.
     fn end(&mut self, why: CloseReason, sentence: &str, now: Instant, out: &mut Outbox) {
         if matches!(self.phase, Phase::Closed) {
@@ -284,38 +279,6 @@ impl Imap {
     fn client_fault(&mut self, kind: ViolationKind, detail: &'static str, now: Instant, out: &mut Outbox) {
         Self::violated(Side::Client, kind, detail, now, out);
         self.end(CloseReason::ClientViolation, detail, now, out);
-    }
-
-    /// Whether what is said is reported.
-    fn is_transcribed(&self, out: &Outbox) -> bool {
-        self.setup.terms.transcript || out.is_transcribed()
-    }
-
-    /// Reports a line for the transcript; `line` holds no secret.
-    fn say(&self, by: Speaker, id: Option<CommandId>, line: &[u8], now: Instant, out: &mut Outbox) {
-        if self.is_transcribed(out) {
-            let said = Said { by, id, text: legible(line), octets: line.len() as u64 };
-            out.observe(now, Observation::Said(said));
-        }
-    }
-
-    /// Reports a status response. Without a command that it answers, its tag may be anything that was
-    /// typed where a command is expected, a password too.
-    fn say_status(&self, by: Speaker, id: Option<CommandId>, line: &[u8], now: Instant, out: &mut Outbox) {
-        let end = line.iter().position(|octet| *octet == b' ').unwrap_or(line.len());
-        if id.is_some() || line.starts_with(b"* ") || line.starts_with(b"[") {
-            self.say(by, id, line, now, out);
-        } else {
-            let text = format!("‹tag›{}", legible(line.get(end..).unwrap_or_default()));
-            self.say_text(by, id, text, line.len() as u64, now, out);
-        }
-    }
-
-    /// Reports a text that stands for octets which are not shown.
-    fn say_text(&self, by: Speaker, id: Option<CommandId>, text: String, octets: u64, now: Instant, out: &mut Outbox) {
-        if self.is_transcribed(out) {
-            out.observe(now, Observation::Said(Said { by, id, text, octets }));
-        }
     }
 
     /// Octets pass unread from here on, in both directions (posture observe only).
