@@ -49,6 +49,8 @@ pub(super) struct Exemplar {
 #[derive(Default)]
 pub(super) struct Gathered {
     counts: [u32; MOST],
+    /// Which buckets have any, a bit for each: mostly it is one.
+    touched: u16,
     sum: u64,
 }
 
@@ -105,16 +107,23 @@ impl Histogram {
     /// Remembers a duration that was seen so many times, for [`hand_on`](Self::hand_on).
     pub(super) fn gather(&self, duration: Duration, times: u32, gathered: &mut Gathered) {
         let value = self.duration(duration);
-        if let Some(count) = gathered.counts.get_mut(self.place(value)) {
+        let place = self.place(value);
+        if let Some(count) = gathered.counts.get_mut(place) {
             *count += times;
+            gathered.touched |= 1 << place;
             gathered.sum += value * u64::from(times);
         }
     }
 
     /// Takes what was gathered for a histogram of the same bounds.
     pub(super) fn hand_on(&self, gathered: &Gathered) {
-        for (count, more) in self.counts.iter().zip(gathered.counts).filter(|(_, more)| *more > 0) {
-            count.fetch_add(u64::from(more), Ordering::Relaxed);
+        let mut touched = gathered.touched;
+        while touched != 0 {
+            let place = touched.trailing_zeros() as usize;
+            touched &= touched - 1;
+            if let (Some(count), Some(more)) = (self.counts.get(place), gathered.counts.get(place)) {
+                count.fetch_add(u64::from(*more), Ordering::Relaxed);
+            }
         }
         self.sum.fetch_add(gathered.sum, Ordering::Relaxed);
     }

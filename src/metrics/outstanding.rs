@@ -5,6 +5,9 @@ use std::collections::VecDeque;
 use super::commanded::Kind;
 use crate::session::CommandId;
 
+/// Runs for which an idle session keeps room, 16 octets each: without it every command would allocate.
+const KEPT: usize = 4;
+
 /// Held as runs of like commands that were begun one after the other, which is how many come together; as many as
 /// the session lets be outstanding.
 #[derive(Debug, Default)]
@@ -37,8 +40,7 @@ impl Outstanding {
         match (before, behind) {
             (0, 0) => {
                 self.0.remove(at);
-                if self.0.is_empty() {
-                    // an idle session holds nothing
+                if self.0.is_empty() && self.0.capacity() > KEPT {
                     self.0 = VecDeque::new();
                 }
             }
