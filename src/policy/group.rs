@@ -50,6 +50,12 @@ impl Group {
         self.len() == 0
     }
 
+    /// A user who is in it, if it names one that is not a pattern.
+    #[must_use]
+    pub fn any_member(&self) -> Option<&str> {
+        self.names.first().map(|name| &**name)
+    }
+
     /// Whether this user is in it.
     #[must_use]
     pub fn contains(&self, user: &str) -> bool {

@@ -425,6 +425,8 @@ fn a_rule_whose_parts_do_not_go_together_is_refused() {
         ("throttle", "throttle = { delay = '1s' }\nstatus = 'NO'", "what a server answers can be"),
         ("ask", "", "`hook` is missing"),
         ("answer", "answer = { lines = ['a {3}'] }", "a line is printable"),
+        ("answer", "answer = { lines = ['', 'ä'] }", "a line is printable"),
+        ("deny", "code = ''", "not a response code of a refusal"),
         ("deny", "code = 'READ-ONLY'", "not a response code of a refusal"),
         ("deny", "pop3_code = 'NOPERM'", "not a response code of a refusal"),
         ("deny", "time = 'never'", "is not a time"),

@@ -43,9 +43,9 @@ pub enum Outcome {
 pub struct Denial {
     /// The rule's name.
     pub rule: Arc<str>,
-    /// The response code for IMAP, in upper case, without brackets (RFC 5530): `NOPERM`, `NONEXISTENT`.
+    /// The response code for IMAP, in upper case, without brackets (RFC 5530): `NOPERM`, `NONEXISTENT`. Empty: none.
     pub code: Arc<str>,
-    /// The extended response code for POP3 (RFC 2449 §8, RFC 3206): `SYS/PERM`, `AUTH`.
+    /// The extended response code for POP3 (RFC 2449 §8, RFC 3206): `SYS/PERM`, `AUTH`. Empty: none.
     pub pop3_code: Arc<str>,
     /// The sentence for the client; one line of printable ASCII, without a response code.
     pub reply: Arc<str>,

@@ -72,6 +72,8 @@ pub struct Given {
     pub time: Option<Timestamp>,
     /// Who is logged in; the default is `user@example.com`. `""`: nobody is.
     pub user: Option<String>,
+    /// Instead of `user`, or beside it: a group that he is in.
+    pub group: Option<String>,
     /// IMAP: the mailbox that is selected; without it, or with `""`, none is.
     pub selected: Option<String>,
     /// The messages, by their sizes; the client has been told them. Without it there are three of unknown size.
@@ -172,7 +174,11 @@ impl Given {
     /// Each fact of `self`, or else of `other`.
     #[must_use]
     pub fn or(self, other: &Self) -> Self {
-        let other = other.clone();
+        let mut other = other.clone();
+        // who is said here is not whom the other says
+        if self.user.is_some() || self.group.is_some() {
+            (other.user, other.group) = (None, None);
+        }
         Self {
             protocol: self.protocol.or(other.protocol),
             listener: self.listener.or(other.listener),
@@ -182,6 +188,7 @@ impl Given {
             certificate: self.certificate.or(other.certificate),
             time: self.time.or(other.time),
             user: self.user.or(other.user),
+            group: self.group.or(other.group),
             selected: self.selected.or(other.selected),
             sizes: self.sizes.or(other.sizes),
             capabilities: self.capabilities.or(other.capabilities),

@@ -10,6 +10,7 @@ use super::server::{Has, Says, Server};
 use super::stage::{Came, Stage};
 use crate::policy::{ClientTls, Connection, Decision, Mode, PolicyHandle};
 use crate::session::{CloseReason, Event, Observation};
+use crate::wire::imap::{Names, encode_mailbox};
 use crate::wire::{Protocol, Side};
 
 /// Noon of a Monday: where a case says no time, offices are open.
@@ -51,7 +52,11 @@ impl Scene {
             scene.log_in(user)?;
         }
         if let Some(mailbox) = given.selected() {
-            scene.ask(&format!("s0 SELECT {}\r\n", quoted(mailbox)), "s0 OK", "the mailbox cannot be selected")?;
+            scene.ask(
+                &format!("s0 SELECT {}\r\n", mailbox_name(mailbox)),
+                "s0 OK",
+                "the mailbox cannot be selected",
+            )?;
         }
         if given.sizes.is_some() {
             match scene.protocol {
@@ -239,6 +244,11 @@ pub(super) fn usual(protocol: Protocol) -> Vec<String> {
         Protocol::Pop3 => "USER TOP UIDL PIPELINING RESP-CODES AUTH-RESP-CODE UTF8",
     };
     offered.split_whitespace().map(str::to_owned).collect()
+}
+
+/// A mailbox's name as a client spells it that has not asked for UTF-8 (RFC 3501 §5.1.3).
+fn mailbox_name(name: &str) -> String {
+    quoted(&encode_mailbox(name, Names::default()))
 }
 
 /// A name as a quoted string (RFC 9051 §4.3).

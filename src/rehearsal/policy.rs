@@ -4,15 +4,17 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use super::case::Given;
 use super::play::Played;
 use crate::config::{ConfigErrors, Loaded};
-use crate::policy::{ActionKind, Explanation, Facts, Policy, PolicyHandle, Verdict, Watch};
+use crate::policy::{ActionKind, Explanation, Facts, Group, Policy, PolicyHandle, Verdict, Watch};
 
 /// A policy as a file says it.
 #[derive(Debug)]
 pub struct Rehearsed {
     handle: PolicyHandle,
     names: Vec<String>,
+    groups: Vec<Arc<Group>>,
     asked: Arc<Mutex<Asked>>,
 }
 
@@ -41,12 +43,17 @@ impl Watch for Watcher {
 impl Rehearsed {
     /// Reads a policy's file: a whole configuration, or one that is included in such.
     pub fn read(path: &Path) -> Result<Self, ConfigErrors> {
-        Loaded::read_rules(path).map(|loaded| Self::new(loaded.config.make_policy()))
+        Loaded::read_rules(path).map(|loaded| Self::of(&loaded))
     }
 
     /// Reads a policy from a text that is called `name` in errors; files that it names are not read.
     pub fn parse(name: &str, text: &str) -> Result<Self, ConfigErrors> {
-        Loaded::parse_rules(name, text).map(|loaded| Self::new(loaded.config.make_policy()))
+        Loaded::parse_rules(name, text).map(|loaded| Self::of(&loaded))
+    }
+
+    fn of(loaded: &Loaded) -> Self {
+        let groups = loaded.config.groups.iter().map(|group| Arc::clone(&group.group)).collect();
+        Self { groups, ..Self::new(loaded.config.make_policy()) }
     }
 
     /// A policy, to be watched.
@@ -55,13 +62,26 @@ impl Rehearsed {
         let names = policy.rules().iter().map(|rule| rule.name().to_owned()).collect();
         let asked = Arc::default();
         let policy = policy.watched(Arc::new(Watcher(Arc::clone(&asked))));
-        Self { handle: PolicyHandle::new(policy), names, asked }
+        Self { handle: PolicyHandle::new(policy), names, groups: Vec::new(), asked }
     }
 
     /// Its rules' names, in order.
     #[must_use]
     pub fn names(&self) -> &[String] {
         &self.names
+    }
+
+    /// The same facts with a user who is in the group that they name. The error says why there is none.
+    pub fn settle(&self, given: Given) -> Result<Given, String> {
+        let Some(name) = &given.group else { return Ok(given) };
+        let group = self.groups.iter().find(|group| **group.name() == **name);
+        let group = group.ok_or_else(|| format!("no group is called `{name}`"))?;
+        let user = match given.user.as_deref() {
+            Some(user) if group.contains(user) => user,
+            Some(user) => return Err(format!("`{user}` is not in the group `{name}`")),
+            None => group.any_member().ok_or_else(|| format!("the group `{name}` names no user; say `user` too"))?,
+        };
+        Ok(Given { user: Some(user.to_owned()), ..given })
     }
 
     /// The policy, for a session.

@@ -69,6 +69,8 @@ pub(super) struct Spoken {
     name: String,
     tag: Option<String>,
     line: Option<String>,
+    /// What the client said later in the same command.
+    more: Vec<String>,
     /// The user of a login.
     user: Option<String>,
     is_answered_login: bool,
@@ -177,7 +179,12 @@ impl Session {
         match said.by {
             Speaker::Client | Speaker::ClientHeld => {
                 if let Some(id) = said.id {
-                    self.command(id).line.get_or_insert(said.text);
+                    let command = self.command(id);
+                    match &command.line {
+                        None => command.line = Some(said.text),
+                        Some(_) if said.text.starts_with('‹') => {}
+                        Some(_) => command.more.push(said.text),
+                    }
                 }
             }
             Speaker::Upstream | Speaker::UpstreamHeld => {
@@ -209,11 +216,15 @@ impl Spoken {
             return Err(Unplayable::Cut);
         }
         let mut lines: Vec<String> = unescape(&text).split("\r\n").map(str::to_owned).collect();
-        if let Some(size) = lines.last().and_then(|line| message(line)) {
-            if size > LARGEST_MESSAGE {
+        let (mut more, mut octets) = (self.more.iter(), 0_usize);
+        while let Some(size) = lines.last().and_then(|line| message(line)) {
+            octets = octets.saturating_add(size);
+            if octets > LARGEST_MESSAGE {
                 return Err(Unplayable::Cut);
             }
-            lines.push("x".repeat(size));
+            // what follows a message begins behind its last octet (RFC 3502)
+            let behind = more.next().map(|text| unescape(text));
+            lines.push("x".repeat(size) + behind.as_deref().unwrap_or_default().trim_end_matches("\r\n"));
         }
         if self.name == "IDLE" {
             lines.push("DONE".to_owned());

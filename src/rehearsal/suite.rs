@@ -148,7 +148,11 @@ pub fn run(files: &[PathBuf], filter: Option<&str>) -> Result<Report, SuiteError
 }
 
 fn run_case(case: &Case, defaults: &Given, folder: &Path, policy: &Rehearsed) -> Result<Outcome, SuiteError> {
-    let given = case.given.clone().or(defaults);
+    let impossible = |why: &str| vec![Difference::new("given", "the session comes to where the case begins", why)];
+    let given = match policy.settle(case.given.clone().or(defaults)) {
+        Ok(given) => given,
+        Err(why) => return Ok(Outcome { name: case.name.clone(), differences: impossible(&why) }),
+    };
     let conversation = match &case.transcript_file {
         Some(file) => {
             let path = folder.join(file);
@@ -171,7 +175,7 @@ fn run_case(case: &Case, defaults: &Given, folder: &Path, policy: &Rehearsed) ->
             differences.extend(compare(&case.expect, &played, policy));
             differences
         }
-        Err(why) => vec![Difference::new("given", "the session comes to where the case begins", &why)],
+        Err(why) => impossible(&why),
     };
     Ok(Outcome { name: case.name.clone(), differences })
 }

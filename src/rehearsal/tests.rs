@@ -14,7 +14,7 @@ fn recording(protocol: Protocol, rules: &str, blocks: &[&str]) -> String {
     let tls = ClientTls { version: "1.3", ..ClientTls::default() };
     let mut stage = Stage::new(connection, Some(tls), Vec::new(), policy);
     let offered: &[&str] = match protocol {
-        Protocol::Imap => &["IMAP4rev1", "LITERAL+", "IDLE", "SASL-IR", "AUTH=PLAIN"],
+        Protocol::Imap => &["IMAP4rev1", "LITERAL+", "IDLE", "SASL-IR", "MULTIAPPEND", "AUTH=PLAIN"],
         Protocol::Pop3 => &["TOP", "UIDL"],
     };
     let capabilities = offered.iter().map(|name| (*name).to_owned()).collect();
@@ -94,6 +94,29 @@ fn rules_see_who_was_logged_in_and_what_was_uploaded_and_selected() {
     let replayed = again(&text, select);
     assert_eq!(changes(&replayed), [("b SELECT Board", ActionKind::Allow, ActionKind::Deny)]);
     assert_eq!(replayed.follow, 1, "the FETCH meets no mailbox: {replayed:?}");
+}
+
+#[test]
+fn every_message_of_an_append_is_judged_again() {
+    let blocks = [
+        "a LOGIN ann secret\r\n",
+        "b APPEND Board {3+}\r\nabc (\\Seen) {5+}\r\nabcde\r\n",
+        "c APPEND Board {3+}\r\nabc {4+}\r\nabcd\r\n",
+        "d NOOP\r\n",
+    ];
+    let text = recording(Protocol::Imap, "", &blocks);
+    for (conditions, expected) in [
+        ("nth_message = 2\nlarger_than = '4 B'", &["b APPEND Board {3+}"][..]),
+        ("nth_message = 2\nflag = '\\Seen'", &["b APPEND Board {3+}"]),
+        ("larger_than = '3 B'", &["b APPEND Board {3+}", "c APPEND Board {3+}"]),
+        ("nth_message = 3", &[]),
+    ] {
+        let rules = format!("[[rule]]\nname = 'r'\naction = 'deny'\ncommand = 'APPEND'\n{conditions}\n");
+        let replayed = again(&text, &rules);
+        let denied: Vec<&str> = changes(&replayed).iter().map(|(said, ..)| *said).collect();
+        assert_eq!(denied, expected, "{conditions}");
+        assert_eq!(replayed.judged, 4, "{replayed:?}");
+    }
 }
 
 #[test]

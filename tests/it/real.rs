@@ -11,6 +11,7 @@
 )]
 
 mod admin;
+mod asked;
 mod authority;
 mod cases;
 mod clients;
@@ -20,6 +21,7 @@ mod curl;
 mod differential;
 mod dovecot;
 mod fake;
+mod kept;
 mod lab;
 mod large;
 mod mail;

@@ -9,7 +9,7 @@ use anyhow::Context;
 use crate::cli::terminal::{complain, say};
 use crate::cli::{EXIT_NO, Globals};
 use crate::config::Paint;
-use crate::policy::{Explanation, Looked, Mode};
+use crate::policy::{ActionKind, Explanation, Looked, Mode};
 use crate::rehearsal::{Given, Rehearsed, Scene, converse};
 use crate::wire::Protocol;
 
@@ -60,7 +60,7 @@ impl Args {
             Ok(policy) => policy,
             Err(errors) => return Ok(super::refused(&errors, globals)),
         };
-        let given = match self.facts() {
+        let given = match self.facts().and_then(|given| policy.settle(given)) {
             Ok(given) => given,
             Err(text) => return no(&text),
         };
@@ -77,12 +77,19 @@ impl Args {
                 scene.play(&self.command, &[])
             }),
         };
-        let played = match played {
-            Ok(played) => played,
-            Err(text) => return no(&text),
-        };
         let mut out = String::new();
         let explanations = policy.explanations();
+        let played = match played {
+            Ok(played) => played,
+            Err(text) => {
+                // what was in the way stands among what was asked on it
+                for explanation in explanations.iter().filter(|asked| asked.action != ActionKind::Allow) {
+                    show(&mut out, explanation, globals.paint())?;
+                }
+                say(&out)?;
+                return no(&text);
+            }
+        };
         for explanation in &explanations {
             show(&mut out, explanation, globals.paint())?;
         }

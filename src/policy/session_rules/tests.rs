@@ -50,46 +50,53 @@ fn first_of_all(policy: &Policy, facts: &Facts<'_>) -> Option<String> {
     first.or_else(|| (!passes).then(|| super::super::FALLBACK.to_owned()))
 }
 
-fn each_facts(connection: &Connection, mut then: impl FnMut(&Facts<'_>)) {
+/// Sessions of every kind that the conditions tell apart.
+fn each_session(connection: &Connection, mut then: impl FnMut(SessionFacts<'_>)) {
     let tls = ClientTls { version: "1.3", server_name: Some("mail.example".to_owned()), subject: None };
-    let [none, board, two] = [vec![], vec!["Board".to_owned()], vec!["Board".to_owned(), "INBOX".to_owned()]];
+    let users = [
+        (None, false),
+        (Some("ann"), false),
+        (None, true),
+        (Some("ann"), true),
+        (Some("bob@example.org"), true),
+        (Some("BOB"), true),
+    ];
+    for tls in [None, Some(&tls)] {
+        for (user, logged_in) in users {
+            then(SessionFacts { connection, tls, now: connection.accepted, user, logged_in });
+        }
+    }
+}
+
+/// Commands of every kind that they tell apart.
+fn each_command(session: SessionFacts<'_>, mut then: impl FnMut(&Facts<'_>)) {
+    let mailboxes = [vec![], vec!["Board".to_owned()], vec!["Board".to_owned(), "INBOX".to_owned()]];
     let commands = [
         ("NOOP", Operation::Noop, Effect::Session),
         ("FETCH", Operation::Download, Effect::Read),
         ("EXPUNGE", Operation::Delete, Effect::Destroy),
         ("LIST", Operation::List, Effect::Read),
     ];
-    for tls in [None, Some(&tls)] {
-        for (user, logged_in) in [
-            (None, false),
-            (Some("ann"), false),
-            (None, true),
-            (Some("ann"), true),
-            (Some("bob@example.org"), true),
-            (Some("BOB"), true),
-        ] {
-            let session = SessionFacts { connection, tls, now: connection.accepted, user, logged_in };
-            for (command, operation, effect) in commands {
-                for mailboxes in [&none, &board, &two] {
-                    for selected in [None, Some("Board"), Some("INBOX"), Some("Other")] {
-                        for reaches_further in [false, true] {
-                            let arguments = Arguments { reaches_further, ..Arguments::default() };
-                            let facts = Facts {
-                                command,
-                                operation,
-                                effect,
-                                mailboxes,
-                                selected,
-                                arguments,
-                                ..Facts::of_session(session)
-                            };
-                            then(&facts);
-                        }
-                    }
-                }
-            }
+    let reaching = [false, true].map(|reaches_further| Arguments { reaches_further, ..Arguments::default() });
+    let selected = [None, Some("Board"), Some("INBOX"), Some("Other")];
+    for (command, operation, effect) in commands {
+        for (mailboxes, selected, arguments) in product(&mailboxes, &selected, &reaching) {
+            let facts = Facts { command, operation, effect, mailboxes, ..Facts::of_session(session) };
+            then(&Facts { selected: *selected, arguments: *arguments, ..facts });
         }
     }
+}
+
+fn product<'a, A, B, C>(
+    first: &'a [A],
+    second: &'a [B],
+    third: &'a [C],
+) -> impl Iterator<Item = (&'a A, &'a B, &'a C)> {
+    first.iter().flat_map(move |a| second.iter().flat_map(move |b| third.iter().map(move |c| (a, b, c))))
+}
+
+fn each_facts(connection: &Connection, mut then: impl FnMut(&Facts<'_>)) {
+    each_session(connection, |session| each_command(session, &mut then));
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::Imap;
 use super::refusal::Refusal;
-use crate::policy::{Edit, Facts, Mode, Outcome, Pace, Permit, Policy, Question, Throttle, Verdict};
+use crate::policy::{Denial, Edit, Facts, Mode, Outcome, Pace, Permit, Policy, Question, Throttle, Verdict};
 use crate::session::{CommandId, Observation, Outbox, Posture};
 
 /// A command may go up.
@@ -126,6 +126,9 @@ impl Imap {
             Outcome::Deny(denial) if is_listing(facts.command) && &*denial.code == "NONEXISTENT" => {
                 Err(Refusal::done(format!("{} completed", facts.command)))
             }
+            Outcome::Deny(denial) if needs_target(facts.command) && &*denial.code == "NONEXISTENT" => {
+                Err(Refusal::denied(&Denial { code: "TRYCREATE".into(), ..denial }))
+            }
             Outcome::Deny(denial) => Err(Refusal::denied(&denial)),
             Outcome::Answer(canned) if can_be_claimed(facts.command) => Err(Refusal::canned(&canned)),
             Outcome::Answer(canned) => Err(Refusal::unclaimed(&canned)),
@@ -137,6 +140,11 @@ impl Imap {
 /// A mailbox that is not there is not listed, and that is no failure (RFC 9051 §6.3.9).
 fn is_listing(command: &str) -> bool {
     matches!(command, "LIST" | "LSUB" | "XLIST")
+}
+
+/// A mailbox that is not there is told of in this way to who would put messages into it (RFC 9051 §6.3.12, §6.4.7).
+fn needs_target(command: &str) -> bool {
+    matches!(command, "APPEND" | "COPY" | "MOVE" | "REPLACE")
 }
 
 /// Whether the proxy can say that it was done without the server knowing of it: the state of the session must

@@ -104,7 +104,13 @@ impl Refusal {
     }
 
     pub(super) fn answer(self, tag: &str, id: CommandId, begun: Instant) -> Answer {
-        let data = self.lines.iter().flat_map(|lines| lines.iter()).map(|line| format!("* {line}\r\n"));
+        // an empty line is none of a response; it can be one of a message (POP3)
+        let data = self
+            .lines
+            .iter()
+            .flat_map(|lines| lines.iter())
+            .filter(|line| !line.is_empty())
+            .map(|line| format!("* {line}\r\n"));
         let line = format!("{}{tag} {} {}\r\n", data.collect::<String>(), self.word, self.text());
         let completion = match self.word {
             "OK" => Completion::Ok,

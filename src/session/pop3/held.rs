@@ -308,6 +308,9 @@ fn go_up(_permit: Permit, octets: Bytes, turn: &mut Turn<'_>) {
 }
 
 fn refusal_line(denial: &Denial) -> String {
+    if denial.pop3_code.is_empty() {
+        return format!("-ERR {}\r\n", denial.reply);
+    }
     format!("-ERR [{}] {}\r\n", denial.pop3_code, denial.reply)
 }
 

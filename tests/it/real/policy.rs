@@ -19,18 +19,18 @@ const READ_ONLY: &str = include_str!("../../../policies/read-only.toml");
 type Mail = BTreeMap<String, usize>;
 
 /// A server with the awkward mail, behind a proxy with these rules; none where only servers are tested.
-fn lab(client: Tls, rules: &str) -> Option<Lab> {
+pub(super) fn lab(client: Tls, rules: &str) -> Option<Lab> {
     (!direct_only()).then(|| Lab::start_with(Route::Proxied(Tls::Implicit), client, &awkward(), rules))
 }
 
 /// A session in clear, logged in.
-fn imap(lab: &Lab) -> Talk {
+pub(super) fn imap(lab: &Lab) -> Talk {
     let mut talk = Talk::greeted(lab.ports().imap);
     assert!(ask(&mut talk, &format!("l LOGIN {USER} {PASSWORD}")).starts_with("l OK"), "{}", lab.logs());
     talk
 }
 
-fn pop3(lab: &Lab) -> Talk {
+pub(super) fn pop3(lab: &Lab) -> Talk {
     let mut talk = Talk::greeted(lab.ports().pop3);
     for line in [format!("USER {USER}"), format!("PASS {PASSWORD}")] {
         assert!(ask(&mut talk, &line).starts_with("+OK"), "{}", lab.logs());
@@ -39,7 +39,7 @@ fn pop3(lab: &Lab) -> Talk {
 }
 
 /// Sends one line and gives the line that answers it.
-fn ask(talk: &mut Talk, line: &str) -> String {
+pub(super) fn ask(talk: &mut Talk, line: &str) -> String {
     talk.send(format!("{line}\r\n").as_bytes());
     talk.answer()
 }
@@ -58,7 +58,7 @@ fn until(talk: &mut Talk, tag: &str) -> Vec<String> {
 }
 
 /// The lines of a multi-line answer, or the refusal.
-fn body(talk: &mut Talk) -> Vec<String> {
+pub(super) fn body(talk: &mut Talk) -> Vec<String> {
     let mut lines = vec![talk.line()];
     while lines[0].starts_with("+OK") && lines.last().is_some_and(|line| line != ".") {
         lines.push(talk.line());
@@ -194,7 +194,7 @@ fn a_denied_retr_between_two_allowed_ones_is_answered_in_its_place() {
 }
 
 /// Rules of one action for both protocols.
-fn rules(action: &str, imap: &str, pop3: &str) -> String {
+pub(super) fn rules(action: &str, imap: &str, pop3: &str) -> String {
     let rule = |protocol: &str, more: &str| {
         format!("[[rule]]\nname = \"{action} {protocol}\"\nprotocol = \"{protocol}\"\naction = \"{action}\"\n{more}\n")
     };
@@ -324,7 +324,7 @@ fn hook(allowed: &'static str) -> u16 {
     port
 }
 
-fn decide(mut connection: TcpStream, allowed: &str) -> std::io::Result<()> {
+pub(super) fn decide(mut connection: TcpStream, allowed: &str) -> std::io::Result<()> {
     connection.set_read_timeout(Some(Duration::from_secs(10)))?;
     let mut request = Vec::new();
     let is_whole = |request: &[u8]| {

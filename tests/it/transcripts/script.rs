@@ -179,6 +179,7 @@ impl Reader {
             "rule" => self.rules.push(whole_rule(value)?),
             "secret" => self.secrets.push(value.to_owned()),
             "uncut" => self.is_cut = false,
+            "untold" => self.terms.transcript = false,
             "after" => self.file(&self.file.with_file_name(value), false)?,
             _ => return Err(format!("there is no header `{key}`")),
         }
