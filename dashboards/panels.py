@@ -18,11 +18,12 @@ def quantile(share, family, by, more=""):
     return f"histogram_quantile({share}, {inner})"
 
 
-def panel(title, description, unit, *targets, kind="timeseries", width=8, red=None, red_below=None, stack=False):
+def panel(title, description, unit, *targets, kind="timeseries", width=8, red=None, red_below=None, stack=False,
+          text="auto"):
     """Targets are pairs of a query and the legend of its series; from `red` on, or below `red_below`, values are red."""
     return {
-        "title": title, "description": description, "unit": unit, "targets": targets,
-        "kind": kind, "width": width, "red": red, "red_below": red_below, "stack": stack,
+        "title": title, "description": description, "unit": unit, "targets": targets, "kind": kind, "width": width,
+        "red": red, "red_below": red_below, "stack": stack, "text": text,
     }
 
 
@@ -42,7 +43,7 @@ OVERVIEW = [
               kind="stat", width=4, red=0.02),
         panel("Commands", "Commands ended a second.", "ops",
               (f"sum(rate(mailwarden_commands_total{{M{P}}}[R]))", "commands"), kind="stat", width=4),
-        panel("Answer time, 99th percentile", "Time that servers take for a command, without IDLE and rare commands. "
+        panel("Answer time, p99", "Time that servers take for a command, without IDLE and rare commands. "
               "Red: *Upstreams and TLS* says which server and which command.", "s", (f"histogram_quantile(0.99, sum by (le) (rate(mailwarden_command_duration_seconds_bucket"
                     f'{{M{P},command!="other"}}[R])))', "p99"), kind="stat", width=4, red=1),
         panel("Sessions ended by a panic", "Faults in the proxy itself since the start. Anything but 0 should be "
@@ -77,7 +78,7 @@ OVERVIEW = [
               ("max by (listener) (mailwarden_connections_active{M} / mailwarden_connections_limit{M})", "{{listener}}"),
               width=6, red=0.8),
         panel("Sessions by state", "Of the protocol: a crowd before log-in is an attack or a server that hangs.", "short",
-              (f"sum by (protocol, state) (mailwarden_sessions_in_state{{M{P}}}) > 0", "{{protocol}} {{state}}"),
+              (f"sum by (protocol, state) (mailwarden_sessions_in_state{{M{P}}})", "{{protocol}} {{state}}"),
               stack=True, width=6),
         panel("Length of sessions", "Median and 95th percentile of sessions that ended.", "s",
               *[(quantile(share, "session_duration_seconds", "protocol", P), "{{protocol}} " + name)
@@ -269,8 +270,9 @@ PROCESS = [
         panel("Threads", "Of the process.", "short", ("sum by (instance) (process_threads{M})", "{{instance}}")),
         panel("Up since", "When the process started.", "dateTimeAsIso",
               ("1000 * max by (instance) (process_start_time_seconds{M})", "{{instance}}"), kind="stat", width=12),
-        panel("Version", "What runs where.", "short",
-              ("count by (version) (mailwarden_build_info{M})", "{{version}}"), kind="stat", width=12),
+        panel("Version", "What runs, and how many instances of it.", "short",
+              ("count by (version) (mailwarden_build_info{M})", "{{version}}"), kind="stat", width=12,
+              text="value_and_name"),
     ]),
     ("Runtime", [
         panel("Time added by the proxy", "From octets being read to what came of them being written: median and 99th "

@@ -32,7 +32,16 @@ fn main() -> io::Result<()> {
             }
         }
     }
-    Ok(())
+    expressions(root, &corpus)
+}
+
+/// Those of the reference.
+fn expressions(root: &Path, corpus: &Path) -> io::Result<()> {
+    let folder = corpus.join("expression");
+    fs::create_dir_all(&folder)?;
+    let reference = fs::read_to_string(root.join("../docs/policy.md"))?;
+    let written = reference.lines().filter_map(|line| line.strip_prefix("when = '")?.strip_suffix('\''));
+    written.enumerate().try_for_each(|(number, text)| fs::write(folder.join(number.to_string()), text))
 }
 
 fn seed(script: &Script, name: &str, corpus: &Path) -> io::Result<()> {

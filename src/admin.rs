@@ -1,7 +1,7 @@
 //! The admin endpoint: its own listener, loopback by default.
 //!
 //! - `GET /metrics`: all metrics, in the text format of Prometheus or in `OpenMetrics`, as the scraper prefers
-//! - `GET /api/top`: who does most, as JSON; the answer names people, so [`guard`] says who may ask
+//! - `GET /api/top`: who does most, as JSON; the answer names people, so `guard` says who may ask
 //! - `GET /livez`: 200 while the process serves
 //! - `GET /readyz`: 200 when every listener is bound; 503 with reasons before, and while draining
 //! - `POST /reload`: reads the configuration again; 200 when it is in force, 409 when not. Only from this machine, and

@@ -11,6 +11,7 @@ mod code;
 mod conditions;
 mod details;
 mod document;
+mod expression;
 mod files;
 mod group;
 mod near;
@@ -169,6 +170,9 @@ enum Purpose {
 /// What rules name and another file may have.
 const ELSEWHERE: &[Code] = &[Code::NoListener, Code::UnknownListener, Code::UnknownHook];
 
+/// Octets of stack to read a configuration with.
+const STACK: usize = 16 << 20;
+
 /// A configuration that can be used, and what is odd about it.
 #[derive(Debug, Clone)]
 pub struct Loaded {
@@ -221,8 +225,22 @@ impl Loaded {
         Self::build(Source { name: name.into(), text: text.into() }, None, Purpose::Run)
     }
 
-    /// Puts the configuration together; `folder` is where its paths start, if the disk is to be looked at.
+    /// Puts the configuration together; `folder` is where its paths start, if the disk is to be looked at. The parser
+    /// of expressions calls itself for what stands in brackets, so it gets the stack it may need.
     fn build(source: Source, folder: Option<&Path>, purpose: Purpose) -> Result<Self, ConfigErrors> {
+        let name = source.clone();
+        std::thread::scope(|scope| {
+            let reader = std::thread::Builder::new().name("configuration".to_owned()).stack_size(STACK);
+            let result = reader.spawn_scoped(scope, || Self::put_together(source, folder, purpose));
+            let refused = |error: std::io::Error| {
+                let problem = Problem::whole(Code::Unreadable, format!("no thread to read it: {error}"));
+                ConfigErrors { source: name, problems: vec![problem.help("the system is out of memory or threads")] }
+            };
+            result.map_err(refused)?.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+        })
+    }
+
+    fn put_together(source: Source, folder: Option<&Path>, purpose: Purpose) -> Result<Self, ConfigErrors> {
         let main = tree(&source)?;
         let mut problems = document::check(main.get_ref());
         problems.extend(across::check(main.get_ref()));

@@ -120,6 +120,15 @@ def cpu_seconds(pids):
     return total / 1e9
 
 
+def threads(pid):
+    return [int(name) for name in os.listdir(f"/proc/{pid}/task")]
+
+
+def thread_seconds(pid, tids):
+    """User and system time of threads of a process."""
+    return sum(int(pathlib.Path(f"/proc/{pid}/task/{tid}/schedstat").read_text().split()[0]) for tid in tids) / 1e9
+
+
 def field_kib(pids, file, name):
     total = 0
     for pid in pids:

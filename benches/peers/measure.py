@@ -1,8 +1,10 @@
 """One measurement of one peer under one workload."""
 
+import http.client
 import json
 import select
 import subprocess
+import threading
 import time
 
 import machine
@@ -55,7 +57,7 @@ class Clients:
 
 
 def measure(lab, peer, workload):
-    return {"work": work, "idle": idle, "calls": calls, "peak": peak}[workload.kind](lab, peer, workload)
+    return {"work": work, "idle": idle, "calls": calls, "peak": peak, "scrape": scrape}[workload.kind](lab, peer, workload)
 
 
 def work(lab, peer, workload):
@@ -109,6 +111,49 @@ def calls(lab, peer, workload):
     mb = done["octets"] / 1e6
     return {"calls_per_mb": sum(counted.values()) / mb,
             "calls_by_name": {name: round(count / mb, 2) for name, count in sorted(counted.items(), key=lambda call: -call[1])}}
+
+
+# What a scraper that prefers a format asks for.
+FORMATS = {"text": "text/plain;version=0.0.4", "openmetrics": "application/openmetrics-text;version=1.0.0"}
+SCRAPES = 50
+
+
+def ask(port, accept):
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+    connection.request("GET", "/metrics", headers={"Accept": accept})
+    octets = connection.getresponse().read()
+    connection.close()
+    return octets
+
+
+def scrape(lab, peer, workload):
+    """Scrapes are written by threads of their own, which are there from the first scrape on."""
+    (pid, *_), figures = peer.pids(), {}
+    others = set(machine.threads(pid))
+    with Clients(lab, peer, workload.errand, workload.sessions, workload.number, patience=300) as clients:
+        sessions = rb'mailwarden_sessions_active{listener="imap",protocol="imap"} %d\n' % workload.sessions
+        if sessions not in ask(peer.admin, FORMATS["text"]):
+            raise Failed(f"there are not {workload.sessions} sessions")
+        for form, accept in FORMATS.items():
+            writing = [thread for thread in machine.threads(pid) if thread not in others]
+            done = {}
+            working = threading.Thread(target=lambda: done.update(clients.work(lab.seconds)))
+            before = machine.thread_seconds(pid, writing)
+            working.start()
+            count = 0
+            while working.is_alive():
+                ask(peer.admin, accept)
+                count += 1
+            cpu = machine.thread_seconds(pid, writing) - before
+            if len(writing) != 1 or not done["operations"]:
+                raise Failed(f"{len(writing)} threads write, {done.get('operations')} commands")
+            figures |= {f"scrape_{form}_busy_ms": cpu * 1000 / count, f"scrapes_{form}": count,
+                        f"op_s_{form}": done["operations"] / done["seconds"]}
+            before = peer.cpu()
+            for _ in range(SCRAPES):
+                octets = ask(peer.admin, accept)
+            figures |= {f"scrape_{form}_idle_ms": (peer.cpu() - before) * 1000 / SCRAPES, f"octets_{form}": len(octets)}
+    return figures
 
 
 def peak(lab, peer, workload):

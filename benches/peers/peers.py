@@ -105,13 +105,17 @@ class Direct(Peer):
 
 class Mailwarden(Peer):
     name = "mailwarden"
+    metered = True
 
     @staticmethod
     def rules():
         return []
 
     def start(self, lab):
-        tables = [f'[process]\nworkers = {lab.workers}\n', f'[admin]\naddress = "127.0.0.1:{free_port()}"\n']
+        self.admin = free_port()
+        tables = [f'[process]\nworkers = {lab.workers}\n']
+        if self.metered:
+            tables.append(f'[admin]\naddress = "127.0.0.1:{self.admin}"\n')
         for name, port, target in self.routes():
             tables.append(f'[[listener]]\nname = "{name}"\naddress = "127.0.0.1:{port}"\nprotocol = "{name}"\n'
                           f'tls = "implicit"\nposture = "enforce"\nupstream = "{name}-server"\n'
@@ -125,6 +129,14 @@ class Mailwarden(Peer):
     @classmethod
     def version(cls, lab):
         return first_line(str(lab.binary), "--version")
+
+
+class Unmetered(Mailwarden):
+    """Without `[admin]`: what nobody can ask for is not measured."""
+
+    name = "unmetered"
+    metered = False
+    on_request = True
 
 
 class MailboxRules(Mailwarden):

@@ -28,12 +28,13 @@ def names(results):
 
 
 def cell(results, workload, peer, figure):
-    """The median, and what it is of HAProxy's in the same repetition."""
+    """The median, and what it is of that of the peer compared with, in the same repetition."""
     found = bars.values(results["rows"], workload.name, peer, figure.key)
     if not found:
         return "cannot" if f"{workload.name} {peer}" in results["failures"] else ""
     shown = number(statistics.median(found.values()))
-    ratios = [] if peer == bars.THEIRS else bars.ratios(results["rows"], workload.name, peer, figure.key, bars.THEIRS)
+    against = results.get("against", bars.THEIRS)
+    ratios = [] if peer == against else bars.ratios(results["rows"], workload.name, peer, figure.key, against)
     if not ratios:
         return shown
     middle, low, high = bars.spread(ratios)
@@ -106,7 +107,7 @@ def rule_table(results):
 
 def markdown(results):
     parts = ["# Mailwarden and its peers\n", notes(results), "## The bars\n\n" + bar_table(results), *filter(None, [rule_table(results)]),
-             "## All figures\n\nThe median; below it the median of the ratios to HAProxy in the same repetition, and the least and the "
-             "most of them.\n"]
+             f"## All figures\n\nThe median; below it the median of the ratios to {results.get('against', bars.THEIRS)} in the same "
+             "repetition, and the least and the most of them.\n"]
     parts += filter(None, (figure_table(results, figure) for figure in FIGURES))
     return "\n".join(parts)

@@ -7,6 +7,7 @@ SIZES = {"4k": (1, 4 << 10), "64k": (2, 64 << 10), "1m": (3, 1 << 20), "25m": (4
 # kind "work": a time of work in open sessions, or in one session after another.
 # kind "idle": memory of sessions in IDLE, fresh, and after each has moved 1 MiB.
 # kind "calls": system calls while messages pass, under strace.
+# kind "scrape": processor time of scrapes while all sessions work, and while they wait.
 # kind "peak": the highest memory while one large message passes.
 
 
@@ -62,6 +63,7 @@ ALL = [
     Workload("idle-500", "idle", "idle", 500, "500 sessions in IDLE", fresh_only=True),
     Workload("idle-1000", "idle", "idle", 1000, "1,000 sessions in IDLE"),
     Workload("idle-5000", "idle", "idle", 5000, "5,000 sessions in IDLE"),
+    Workload("scrape-1000", "scrape", "noop", 1000, "a scrape with 1,000 sessions", only=("mailwarden",)),
     *(Workload(f"peak-{errand}", "peak", errand, 1, f"peak memory, {errand.upper()} 200 MiB", "200m")
       for errand in ("fetch", "append", "retr")),
 ]
@@ -97,5 +99,8 @@ FIGURES = [
     Figure("kib_fresh", "KiB (PSS) for an idle session, fresh", ("idle",)),
     Figure("kib_after", "KiB (PSS) for an idle session after it has moved 1 MiB", ("idle",)),
     Figure("calls_per_mb", "System calls for a MB of mail", ("calls",)),
+    *(Figure(f"scrape_{form}_{when}_ms", f"Processor ms of a scrape, {form}, {what}", ("scrape",))
+      for form in ("text", "openmetrics")
+      for when, what in (("busy", "the thread that writes it, while all sessions work"), ("idle", "the whole process, while they wait"))),
     Figure("peak_kib", "Growth of memory (RSS) at its peak, KiB", ("peak",)),
 ]

@@ -135,6 +135,8 @@ codes! {
     SearchKey = "MW-1410" Error,
     /// The parts of a rule do not go together.
     Misfit = "MW-1411" Error,
+    /// Not an expression.
+    Expression = "MW-1412" Error,
     /// The metrics are open to other machines.
     OpenAdmin = "MW-1501" Warning,
     /// Clients may log in without encryption.

@@ -7,6 +7,7 @@ use toml::de::DeTable;
 use super::across::{called, text, word};
 use super::code::Code;
 use super::document::{Node, entries, tables, value};
+use super::expression;
 use super::near::{list, nearest};
 use super::problem::{Problem, Source};
 use super::rewrite;
@@ -46,6 +47,7 @@ pub(super) fn check(files: &[File<'_, '_>], problems: &mut Vec<Problem>) {
         named(rule.table, "group", "[[group]]", &groups, Code::UnknownGroup, &mut found);
         named(rule.table, "hook", "[[hook]]", &hooks, Code::UnknownHook, &mut found);
         named(rule.table, "listener", "[[listener]]", &listeners, Code::UnknownListener, &mut found);
+        expression::check(rule.source, rule.table, &groups, &mut found);
         action(&rule, &mut found);
         rewrite::check(rule.table, &mut found);
         said_in_vain(&rule, &mut found);

@@ -85,6 +85,8 @@ pub(super) enum Kind {
     Effects,
     /// A sentence for the client.
     Reply,
+    /// A condition in words of its own.
+    Expression,
     /// A text that is not empty; its own type may say more.
     Text,
     /// Such a text or a list of them.

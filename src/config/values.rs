@@ -57,6 +57,7 @@ pub(super) fn check(key: &Key, node: Node<'_, '_>, problems: &mut Vec<Problem>) 
         | Kind::Path
         | Kind::Pin
         | Kind::Text
+        | Kind::Expression
         | Kind::Reply => match node.get_ref().as_str() {
             Some(text) => problems.extend(text_value(key, text, node)),
             None => problems.push(wrong_type(key.name, "a text", "a text stands in quotes", node)),

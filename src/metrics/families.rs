@@ -231,6 +231,8 @@ families! {
         "How long rules take to decide about a command, once those that can concern the session are found. Of the \
          commands of a session for which rules are looked at, the first is measured and every eighth after it.",
         [], EVALUATION_SECONDS;
+    expression_failures: Counter IntCounter, "policy_expression_failures_total",
+        "Conditions `when` that could not be computed, as by a division by zero; they count as not known.", [];
     alerts: Counter IntCounterVec, "policy_alerts_total", "Decisions of rules with alert = true.", [PROTOCOL];
     hook_answers: Counter IntCounterVec, "hook_answers_total", "Questions to hooks, by what came of them.", [HOOKED];
     hook_duration: Histogram Timings, "hook_duration_seconds", "How long hooks take to answer, or to fail.",

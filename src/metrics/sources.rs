@@ -38,6 +38,7 @@ pub(crate) struct Kept {
 }
 
 type Expiry = Arc<dyn Fn() -> Option<i64> + Send + Sync>;
+type Failures = Arc<dyn Fn() -> u64 + Send + Sync>;
 type Minted = Arc<dyn Fn() -> Minting + Send + Sync>;
 type Used = Arc<dyn Fn() -> usize + Send + Sync>;
 type Keeping = Arc<dyn Fn() -> Kept + Send + Sync>;
@@ -50,6 +51,7 @@ pub(super) struct Sources(Mutex<Asked>);
 struct Asked {
     expiries: Vec<([String; 2], Expiry)>,
     minting: Option<Minted>,
+    failures: Option<Failures>,
     /// By listener: its connections.
     connections: Vec<(String, Used)>,
     compressed: Option<Used>,
@@ -74,6 +76,12 @@ impl Metrics {
     pub(crate) fn authority(&self, minting: impl Fn() -> Minting + Send + Sync + 'static) {
         let mut asked = self.sources.0.lock().unwrap_or_else(PoisonError::into_inner);
         asked.minting = Some(Arc::new(minting));
+    }
+
+    /// `failures` tells how often an expression of a rule could not be computed so far.
+    pub(crate) fn expressions(&self, failures: impl Fn() -> u64 + Send + Sync + 'static) {
+        let mut asked = self.sources.0.lock().unwrap_or_else(PoisonError::into_inner);
+        asked.failures = Some(Arc::new(failures));
     }
 
     /// A listener takes `limit` connections at a time; `used` tells how many it has.
@@ -121,6 +129,9 @@ impl Metrics {
             raise(&self.families.recording_bytes, octets);
             raise(&self.families.recording_failures.with_label_values(&["disk"]), failed);
             raise(&self.families.recording_failures.with_label_values(&["busy"]), outrun);
+        }
+        if let Some(failures) = &asked.failures {
+            raise(&self.families.expression_failures, failures());
         }
     }
 }

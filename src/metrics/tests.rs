@@ -230,6 +230,15 @@ fn a_certificate_is_shown_when_its_end_is_known() {
 }
 
 #[test]
+fn expressions_that_could_not_be_computed_are_asked_for() {
+    let metrics = metrics();
+    shows(&metrics, "mailwarden_policy_expression_failures_total 0");
+    metrics.expressions(|| 3);
+    shows(&metrics, "mailwarden_policy_expression_failures_total 3");
+    shows(&metrics, "mailwarden_policy_expression_failures_total 3");
+}
+
+#[test]
 fn commands_are_counted_under_known_names_by_how_they_ended() {
     let (metrics, info) = (metrics(), info());
     metrics.opened(&info);

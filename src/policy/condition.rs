@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::expression::{Attribute, Expression, Truth};
 use super::facts::{AnswerKind, Facts};
 use super::group::Group;
 use super::network::Network;
@@ -53,6 +54,7 @@ pub(crate) enum Condition {
     Capability(Patterns),
     /// In upper case.
     Data(Vec<Arc<str>>),
+    When(Box<Expression>),
 }
 
 /// A group that a rule names; before the policy is put together, only the name.
@@ -147,6 +149,11 @@ impl Condition {
             Self::Answer(_) | Self::Status(_) | Self::Code(_) | Self::Capability(_) | Self::Data(_) => {
                 self.holds_of_answer(facts)
             }
+            Self::When(expression) => match expression.ask(facts, stance) {
+                Truth::Holds => true,
+                Truth::Fails => false,
+                Truth::Unknown => stance == Stance::Strict,
+            },
         }
     }
 
@@ -244,6 +251,7 @@ impl Condition {
                 alike && contains(ours, theirs)
             }
             (Self::Item(ours), Self::Item(theirs)) => alike && contains(ours, theirs),
+            (Self::When(ours), Self::When(theirs)) => alike && ours.text() == theirs.text(),
             _ => false,
         }
     }
@@ -266,7 +274,32 @@ impl Condition {
 
     /// Whether it is about an answer of the server.
     pub(crate) fn is_of_answers(&self) -> bool {
-        matches!(self, Self::Answer(_) | Self::Status(_) | Self::Code(_) | Self::Capability(_) | Self::Data(_))
+        match self {
+            Self::Answer(_) | Self::Status(_) | Self::Code(_) | Self::Capability(_) | Self::Data(_) => true,
+            Self::When(expression) => expression.names_any(Attribute::OF_ANSWERS),
+            _ => false,
+        }
+    }
+
+    /// Whether it asks which mailbox something is about.
+    pub(crate) fn is_of_mailboxes(&self) -> bool {
+        match self {
+            Self::Mailbox(_) => true,
+            Self::When(expression) => expression.names_any(&[Attribute::Mailboxes]),
+            _ => false,
+        }
+    }
+
+    /// Whether it picks out something that can be left out of an answer.
+    pub(crate) fn picks_shown(&self) -> bool {
+        match self {
+            Self::Capability(_) | Self::Data(_) | Self::Mailbox(_) => true,
+            Self::Answer(kinds) => kinds.iter().all(|kind| kind.is_hideable()),
+            Self::When(expression) => {
+                expression.names_any(&[Attribute::Capability, Attribute::Data, Attribute::Mailboxes])
+            }
+            _ => false,
+        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! Why the policy says what it says: each rule that is looked at, and each of its conditions with what it was held
 //! against. For people; the live proxy does not explain itself.
 
-use super::condition::{Condition, Wanted};
+use super::condition::{Condition, Stance, Wanted};
 use super::decision::{ActionKind, Mode};
 use super::facts::Facts;
 use super::rule::Rule;
@@ -85,7 +85,7 @@ fn look(rule: &Rule, facts: &Facts<'_>) -> Looked {
     let held = |condition: &Condition| Held {
         key: condition.key(),
         wanted: condition.wanted().join(" or "),
-        found: condition.found(facts),
+        found: condition.found(facts, stance),
         holds: condition.holds(facts, stance),
     };
     Looked {
@@ -139,6 +139,7 @@ impl Condition {
             Self::Code(_) => "code_is",
             Self::Capability(_) => "capability",
             Self::Data(_) => "data",
+            Self::When(_) => "when",
         }
     }
 
@@ -173,11 +174,12 @@ impl Condition {
             Self::MessagesOver(most) => vec![most.to_string()],
             Self::Message(numbers) | Self::NthMessage(numbers) => words(numbers),
             Self::Answer(kinds) => kinds.iter().map(|kind| kind.as_label().to_owned()).collect(),
+            Self::When(expression) => vec![expression.text().to_owned()],
         }
     }
 
     /// What there is; empty if it is not known or there is none.
-    fn found(&self, facts: &Facts<'_>) -> String {
+    fn found(&self, facts: &Facts<'_>, stance: Stance) -> String {
         let session = &facts.session;
         let tls = session.tls;
         let or_nothing = |text: Option<&str>| text.unwrap_or_default().to_owned();
@@ -209,6 +211,7 @@ impl Condition {
             Self::Code(_) => or_nothing(facts.answer.and_then(|answer| answer.code)),
             Self::Capability(_) => or_nothing(facts.answer.and_then(|answer| answer.capability)),
             Self::Data(_) => or_nothing(facts.answer.and_then(|answer| answer.data)),
+            Self::When(expression) => expression.found(facts, stance),
         }
     }
 

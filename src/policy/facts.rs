@@ -157,3 +157,10 @@ crate::label::labelled! {
         Capability = "capability",
     }
 }
+
+impl AnswerKind {
+    /// Whether it can be left out of what the client is shown.
+    pub(super) fn is_hideable(self) -> bool {
+        matches!(self, Self::Data | Self::Capability)
+    }
+}

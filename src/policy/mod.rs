@@ -9,6 +9,7 @@ mod condition;
 mod decision;
 mod edit;
 mod explain;
+mod expression;
 mod facts;
 mod group;
 mod handle;
@@ -28,11 +29,14 @@ mod verdict;
 mod window;
 mod within;
 
+use core::sync::atomic::{AtomicU64, Ordering};
 use std::sync::Arc;
 
 pub use decision::{ActionKind, Decision, Level, Mode};
 pub use edit::Edit;
 pub use explain::{Explanation, Held, Looked};
+pub use expression::Attribute;
+pub(crate) use expression::{Expression, ExpressionError, Fault};
 pub use facts::{Answer, AnswerKind, Arguments, ClientTls, Connection, Facts, SessionFacts};
 pub use group::Group;
 pub use handle::PolicyHandle;
@@ -78,6 +82,8 @@ impl Default for Fallback {
 pub struct Policy {
     rules: Vec<Rule>,
     fallback: Fallback,
+    /// How often an expression could not be computed.
+    failures: Arc<AtomicU64>,
     /// Of each protocol: rules that ask nothing of the session.
     common: [Arc<Scope>; 2],
     /// Of each protocol: the others, whoever the session's user is.
@@ -120,6 +126,11 @@ impl Policy {
                 *membership = Membership::Of(Arc::clone(group));
             }
         }
+        let failures = Arc::default();
+        for expression in rules.iter_mut().flat_map(Rule::expressions) {
+            expression.bind(groups);
+            expression.count_in(&failures);
+        }
         let pick = |of: fn(&Rule) -> bool| {
             [Protocol::Imap, Protocol::Pop3].map(|protocol| {
                 let is_for = |rule: &&Rule| rule.may_be_of(protocol) && of(rule);
@@ -128,7 +139,7 @@ impl Policy {
             })
         };
         let (common, everybody) = (pick(|rule| !rule.asks_of_session()), pick(Rule::asks_of_session));
-        Self { rules, fallback, common, everybody, scopes: Scopes::default(), number: 0, watch: None }
+        Self { rules, fallback, common, everybody, scopes: Scopes::default(), number: 0, failures, watch: None }
     }
 
     /// The same policy, of whose judgements `watch` is told.
@@ -202,8 +213,18 @@ impl Policy {
         &self.rules
     }
 
-    /// Throttles of rules that stand in `other` too, and say the same, go on with what they counted.
+    /// How often the expression of a rule could not be computed, as where it divides by zero. That counts as not known.
+    #[must_use]
+    pub fn expression_failures(&self) -> u64 {
+        self.failures.load(Ordering::Relaxed)
+    }
+
+    /// Throttles of rules that stand in `other` too, and say the same, go on with what they counted; so do expressions.
     pub fn inherit(&mut self, other: &Self) {
+        self.failures = Arc::clone(&other.failures);
+        for expression in self.rules.iter_mut().flat_map(Rule::expressions) {
+            expression.count_in(&other.failures);
+        }
         for rule in &mut self.rules {
             let Action::Throttle(throttler) = &mut rule.action else { continue };
             let old = other.rules.iter().find(|old| old.name == rule.name);

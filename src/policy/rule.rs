@@ -8,6 +8,7 @@ use serde::Deserialize;
 use super::condition::{Condition, Stance};
 use super::decision::{ActionKind, Decision, Level, Mode};
 use super::edit::Edit;
+use super::expression::Expression;
 use super::facts::{AnswerKind, Facts, SessionFacts};
 use super::network::Network;
 use super::pattern::{Names, Pattern};
@@ -98,6 +99,9 @@ pub enum RuleError {
     /// A text that is to be sent is not one.
     #[error("a line is printable, and does not end in a literal")]
     Line,
+    /// Not an expression.
+    #[error("`when`: {0}")]
+    When(String),
     /// What an answer is asked cannot be done to a command, or the reverse.
     #[error("{0}")]
     Misfit(&'static str),
@@ -144,6 +148,14 @@ impl Rule {
         Template::new(reply).map(|_| ())
     }
 
+    /// Its condition that is an expression, if it has one.
+    pub(super) fn expressions(&mut self) -> impl Iterator<Item = &mut Expression> {
+        self.conditions.iter_mut().filter_map(|condition| match condition {
+            Condition::When(expression) => Some(expression.as_mut()),
+            _ => None,
+        })
+    }
+
     /// Why its parts do not go together, if they do not.
     fn misfit(&self) -> Option<&'static str> {
         let of_answers = self.conditions.iter().any(Condition::is_of_answers);
@@ -155,11 +167,7 @@ impl Rule {
             Action::Rewrite(edit) => {
                 let answers = edit.hide || edit.text.is_some();
                 let commands = edit.changes_commands();
-                let shown =
-                    has(|one| matches!(one, Condition::Capability(_) | Condition::Data(_) | Condition::Mailbox(_)))
-                        || has(
-                            |one| matches!(one, Condition::Answer(kinds) if kinds.iter().all(|kind| hideable(*kind))),
-                        );
+                let shown = has(Condition::picks_shown);
                 match () {
                     () if answers && commands => Some("a rule rewrites commands or answers, not both"),
                     () if of_answers && commands => {
@@ -232,7 +240,12 @@ impl Rule {
             Action::Rewrite(edit) => edit.hide,
             _ => false,
         };
-        hides && self.names_mailboxes()
+        hides && self.sees_mailboxes()
+    }
+
+    /// Whether it asks in any way which mailbox something is about.
+    fn sees_mailboxes(&self) -> bool {
+        self.conditions.iter().any(Condition::is_of_mailboxes)
     }
 
     /// Whether it asks for a mailbox.
@@ -244,10 +257,10 @@ impl Rule {
     /// would let a command read it, or not.
     pub(super) fn concerns(&self, kind: AnswerKind, names_mailboxes: bool) -> bool {
         match &self.action {
-            Action::Rewrite(edit) if edit.hide && !hideable(kind) => false,
+            Action::Rewrite(edit) if edit.hide && !kind.is_hideable() => false,
             _ if self.is_for_answers() => true,
             Action::Allow => names_mailboxes,
-            Action::Deny | Action::Disconnect => names_mailboxes && self.names_mailboxes(),
+            Action::Deny | Action::Disconnect => names_mailboxes && self.sees_mailboxes(),
             Action::Rewrite(_) | Action::Answer(_) | Action::Throttle(_) | Action::Ask(_) => false,
         }
     }
@@ -309,11 +322,6 @@ impl Rule {
             ..Decision::of(&self.name, self.kind(), self.mode, facts)
         }
     }
-}
-
-/// What can be left out of what the client is shown.
-fn hideable(kind: AnswerKind) -> bool {
-    matches!(kind, AnswerKind::Data | AnswerKind::Capability)
 }
 
 /// Whether `text` is a network of clients; the error says why not.

@@ -9,6 +9,7 @@ use serde::Deserialize;
 use super::condition::{Condition, Membership, Wanted};
 use super::decision::{ActionKind, Level, Mode};
 use super::edit::Edit;
+use super::expression::Expression;
 use super::facts::AnswerKind;
 use super::pattern::{Names, Patterns};
 use super::rule::{Action, Note, Refusal, Rule, RuleError};
@@ -87,6 +88,7 @@ pub(super) struct Table {
     capability: OneOrMany<String>,
     #[serde(default)]
     data: OneOrMany<String>,
+    when: Option<String>,
 }
 
 /// `answer` is a condition where it is words, and what `action = "answer"` says where it is a table.
@@ -259,6 +261,10 @@ impl Table {
             .into_iter()
             .map(|text: String| text.parse().map_err(|error| RuleError::Time(text, error)));
         list.put(OneOrMany::Many(windows.collect::<Result<_, _>>()?), Condition::Time);
+        let when = self.when.as_deref().map(Expression::new).transpose();
+        list.extend(when.map_err(|error| RuleError::When(error.to_string()))?, |expression| {
+            Condition::When(Box::new(expression))
+        });
         Ok(list.0)
     }
 }

@@ -5,7 +5,7 @@ use crate::metrics::{Certificate, Kept, Metrics, Minting};
 use crate::recording::Keeper;
 use crate::tls::Acceptor;
 
-/// When certificates expire, and how many sides are compressed.
+/// When certificates expire, how many sides are compressed, and what expressions could not be computed.
 pub(super) fn of_plan(plan: &Plan, metrics: &Metrics) {
     if let Some(authority) = plan.authority.clone() {
         let expires = jiff::Timestamp::try_from(authority.not_after()).map(jiff::Timestamp::as_second).ok();
@@ -22,6 +22,8 @@ pub(super) fn of_plan(plan: &Plan, metrics: &Metrics) {
             metrics.certificate(Certificate::Upstream(&listener.upstream.name), move || connector.expires());
         }
     }
+    let policy = plan.policy.clone();
+    metrics.expressions(move || policy.current().expression_failures());
     let (limit, places) = plan.compression.clone();
     metrics.compression(limit, move || limit.saturating_sub(places.free()));
 }

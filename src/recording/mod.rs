@@ -45,6 +45,7 @@ pub struct Head {
 
 /// One line of a recording after the first.
 #[derive(Debug, Clone, PartialEq)]
+#[expect(clippy::large_enum_variant, reason = "lines are read one at a time")]
 pub enum Record {
     /// A session was opened, or more is known of it than before.
     Session(SessionInfo),

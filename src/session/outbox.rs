@@ -28,21 +28,6 @@ pub struct Outbox {
     clock: (Instant, Duration),
 }
 
-/// Facts of one moment on their way into the outbox.
-pub(crate) struct Reports<'a> {
-    at: Duration,
-    events: &'a mut Vec<Event>,
-}
-
-impl Reports<'_> {
-    /// Reports one.
-    #[inline]
-    pub(crate) fn push(&mut self, what: Observation) {
-        debug_assert!(!matches!(what, Observation::Decided { .. }), "decisions have consequences");
-        self.events.push(Event { at: self.at, what });
-    }
-}
-
 /// What a run takes beside its octets: its record, and the smallest buffer with its reference count.
 const RUN: usize = 256;
 
@@ -126,20 +111,26 @@ impl Outbox {
 
     /// Reports a fact.
     pub fn observe(&mut self, now: Instant, what: Observation) {
-        if self.clock.0 != now {
-            self.clock = (now, now.saturating_duration_since(self.started));
-        }
+        let at = self.since_start(now);
         self.transcribed |= matches!(&what, Observation::Decided { decision, .. } if decision.record);
-        self.events.push(Event { at: self.clock.1, what });
+        self.events.push(Event { at, what });
     }
 
-    /// Takes many facts of this moment, none of them a decision.
-    #[inline]
-    pub(crate) fn reports(&mut self, now: Instant) -> Reports<'_> {
+    /// Reports many facts of this moment, none of them a decision. Of an iterator whose length is certain each is made
+    /// where it is kept.
+    pub(crate) fn report_all(&mut self, now: Instant, facts: impl Iterator<Item = Observation>) {
+        let at = self.since_start(now);
+        self.events.extend(facts.map(|what| {
+            debug_assert!(!matches!(what, Observation::Decided { .. }), "decisions have consequences");
+            Event { at, what }
+        }));
+    }
+
+    fn since_start(&mut self, now: Instant) -> Duration {
         if self.clock.0 != now {
             self.clock = (now, now.saturating_duration_since(self.started));
         }
-        Reports { at: self.clock.1, events: &mut self.events }
+        self.clock.1
     }
 
     /// A rule wants the rest of this session kept: it is to report what is said

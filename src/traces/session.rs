@@ -98,7 +98,9 @@ impl SessionTrace {
     fn event(&mut self, event: &Event) {
         match &event.what {
             Observation::CommandBegun { id, command, operation, effect, .. } => {
-                self.begun(*id, event.at, command, *operation, *effect);
+                // what is no constant of ours was chosen by the client
+                let name = if let Cow::Borrowed(name) = *command { name } else { "other" };
+                self.begun(*id, event.at, name, *operation, *effect);
             }
             Observation::CommandCompleted { id, completion, code, by, latency } => {
                 let code = code.as_ref().map(|code| response_code(code.as_str()));
@@ -135,13 +137,12 @@ impl SessionTrace {
         }
     }
 
-    fn begun(&mut self, id: CommandId, at: Duration, name: &Cow<'static, str>, operation: Operation, effect: Effect) {
+    fn begun(&mut self, id: CommandId, at: Duration, name: &'static str, operation: Operation, effect: Effect) {
         self.commands += 1;
         let mut command = Command {
             id,
             begun: at,
-            // what is no constant of ours was chosen by the client
-            name: if let Cow::Borrowed(name) = *name { name } else { "other" },
+            name,
             operation,
             effect,
             ruled: None,

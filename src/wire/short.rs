@@ -7,19 +7,45 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// The longest text that is held in place; with it the whole value takes 24 octets.
-const IN_PLACE: usize = 22;
+/// The longest text that is held in place; with it the whole value takes 24 octets. It is one number's worth, so that
+/// texts are made, compared and handed on in registers: octets that are written one by one and read together cost more
+/// than all else that is done with them.
+const IN_PLACE: usize = 16;
 
-/// A text that is short as a rule. Up to 22 octets are held in place, a longer one is shared.
+/// A text that is short as a rule. Up to 16 octets are held in place, a longer one is shared.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct ShortText(Text);
 
 #[derive(Clone, PartialEq, Eq, Hash)]
 enum Text {
-    /// Valid UTF-8 in the first `len ≤ IN_PLACE` octets, zeros behind them.
-    InPlace { len: u8, octets: [u8; IN_PLACE] },
+    /// Valid UTF-8 in the first octets, zeros behind them.
+    InPlace(Len, Place),
     /// Longer than that, so that equal texts are held alike.
     Shared(Arc<str>),
+}
+
+/// Where numbers stand, so that it is written and read as one.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+#[repr(align(8))]
+struct Place([u8; IN_PLACE]);
+
+/// A length up to [`IN_PLACE`]. It takes a word, of which it leaves most values to say that a text is shared or not there:
+/// so a text is three words, without octets between them that are copied by themselves.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+#[repr(u64)]
+#[rustfmt::skip]
+enum Len { L0, L1, L2, L3, L4, L5, L6, L7, L8, L9, L10, L11, L12, L13, L14, L15, L16 }
+
+impl Len {
+    #[rustfmt::skip]
+    const ALL: [Self; IN_PLACE + 1] = [
+        Self::L0, Self::L1, Self::L2, Self::L3, Self::L4, Self::L5, Self::L6, Self::L7, Self::L8,
+        Self::L9, Self::L10, Self::L11, Self::L12, Self::L13, Self::L14, Self::L15, Self::L16,
+    ];
+
+    fn of(len: usize) -> Option<Self> {
+        Self::ALL.get(len).copied()
+    }
 }
 
 impl ShortText {
@@ -34,64 +60,57 @@ impl ShortText {
 
     /// The text of the octets at the start of these that are `wanted`, to the first that is not; of at most `most`
     /// octets, all ASCII, and not empty.
+    #[inline]
     pub(crate) fn leading(octets: &[u8], most: usize, wanted: impl Fn(u8) -> bool) -> Option<Self> {
         // nearly always it is short, and more stands behind it
         if let Some(window) = octets.first_chunk::<IN_PLACE>()
             && let Some(len) = window.iter().position(|octet| !wanted(*octet))
         {
-            return Self::first_of(window, len);
+            const HIGH: u128 = u128::from_ne_bytes([0x80; IN_PLACE]);
+            let octets = u128::from_be_bytes(*window) & first(len);
+            let is_text = len > 0 && octets & HIGH == 0;
+            return Len::of(len).filter(|_| is_text).map(|len| Self(Text::InPlace(len, Place(octets.to_be_bytes()))));
         }
         let len = octets.iter().take(most + 1).position(|octet| !wanted(*octet))?;
         Self::from_ascii(octets.get(..len)?).filter(|text| !text.is_empty())
     }
 
-    /// The first `len` octets of these, if they are ASCII and not none.
-    fn first_of(window: &[u8; IN_PLACE], len: usize) -> Option<Self> {
-        let mut place = [0; IN_PLACE];
-        // most are so short that one number holds them
-        if let (1..=8, Some(from), Some(to)) = (len, window.first_chunk(), place.first_chunk_mut()) {
-            *to = (u64::from_le_bytes(*from) & (u64::MAX >> (64 - 8 * len))).to_le_bytes();
-        } else {
-            place.get_mut(..len)?.copy_from_slice(window.get(..len)?);
-        }
-        let len = u8::try_from(len).ok().filter(|len| *len > 0)?;
-        place.is_ascii().then_some(Self(Text::InPlace { len, octets: place }))
-    }
-
     /// What stands behind this text at the start of `octets`, if it stands there.
     pub(crate) fn strip_from<'a>(&self, octets: &'a [u8]) -> Option<&'a [u8]> {
-        match (self.word(), octets.first_chunk()) {
-            (Some((len, word)), Some(there)) => {
-                // the octets of the word that are the text's
-                let mask = u64::MAX.checked_shl(64 - 8 * u32::from(len)).unwrap_or(0);
-                if (u64::from_be_bytes(*there) ^ word) & mask == 0 { octets.get(usize::from(len)..) } else { None }
+        match (self.number(), octets.first_chunk()) {
+            (Some((len, number)), Some(there)) => {
+                if (u128::from_be_bytes(*there) ^ number) & first(len) == 0 {
+                    octets.get(len..)
+                } else {
+                    None
+                }
             }
             _ => octets.strip_prefix(self.as_bytes()),
         }
     }
 
-    /// Its length, and the text as one number with its first octet on top: of two that are as long, the one that
-    /// comes behind the other is the greater.
-    pub(crate) fn word(&self) -> Option<(u8, u64)> {
+    /// Of a text that is held in place its length and its octets as one number, the first on top: of two texts the
+    /// greater is the longer, or of as many octets the one that comes behind.
+    pub(crate) fn number(&self) -> Option<(usize, u128)> {
         match &self.0 {
-            Text::InPlace { len, octets } if *len <= 8 => Some((*len, u64::from_be_bytes(*octets.first_chunk()?))),
-            _ => None,
+            Text::InPlace(len, octets) => Some((*len as usize, u128::from_be_bytes(octets.0))),
+            Text::Shared(_) => None,
         }
     }
 
     /// Of valid UTF-8 that is short enough.
     fn in_place(text: &[u8]) -> Option<Self> {
         let mut octets = [0; IN_PLACE];
-        let (len, place) = (u8::try_from(text.len()).ok()?, octets.get_mut(..text.len())?);
+        let (len, place) = (Len::of(text.len())?, octets.get_mut(..text.len())?);
         place.copy_from_slice(text);
-        Some(Self(Text::InPlace { len, octets }))
+        Some(Self(Text::InPlace(len, Place(octets))))
     }
 
     /// The octets of the text.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {
         match &self.0 {
-            Text::InPlace { len, octets } => octets.get(..usize::from(*len)).unwrap_or_default(),
+            Text::InPlace(len, octets) => octets.0.get(..*len as usize).unwrap_or_default(),
             Text::Shared(text) => text.as_bytes(),
         }
     }
@@ -100,13 +119,19 @@ impl ShortText {
     #[must_use]
     pub fn as_str(&self) -> &str {
         match &self.0 {
-            Text::InPlace { .. } => {
+            Text::InPlace(..) => {
                 // it was made from a text
                 std::str::from_utf8(self.as_bytes()).unwrap_or_default()
             }
             Text::Shared(text) => text,
         }
     }
+}
+
+/// The bits of the first `len` octets of a number, `len ≤ IN_PLACE`.
+fn first(len: usize) -> u128 {
+    let others = u32::try_from(IN_PLACE.saturating_sub(len)).unwrap_or(0);
+    u128::MAX.checked_shl(8 * others).unwrap_or(0)
 }
 
 impl Deref for ShortText {
@@ -169,10 +194,10 @@ mod tests {
         }
 
         #[test]
-        fn is_compared_as_its_octets_are(one in "[ab]{0,10}", other in "[ab]{0,10}", behind in "[a-c]{0,12}") {
+        fn is_compared_as_its_octets_are(one in "[ab]{0,18}", other in "[ab]{0,18}", behind in "[a-c]{0,18}") {
             let (short, octets) = (ShortText::from(one.as_str()), format!("{other}{behind}"));
             prop_assert_eq!(short.strip_from(octets.as_bytes()), octets.as_bytes().strip_prefix(one.as_bytes()));
-            if let (Some(own), Some(theirs)) = (short.word(), ShortText::from(other.as_str()).word()) {
+            if let (Some(own), Some(theirs)) = (short.number(), ShortText::from(other.as_str()).number()) {
                 let order = one.len().cmp(&other.len()).then(one.cmp(&other));
                 prop_assert_eq!(own.cmp(&theirs), order);
             }

@@ -183,6 +183,32 @@ const MISTAKES: &[Mistake] = &[
     Mistake("a misspelt kind of item", "operation = \"folder\"", "item = \"header\"", Code::Item, "\"header\"", Over),
     Mistake("a misspelt search key", "operation = \"folder\"", "search_key = \"SUBJET\"", Code::SearchKey, "\"SUBJET\"", Over),
     Mistake("a search key with its argument", "operation = \"folder\"", "search_key = \"FROM ann\"", Code::SearchKey, "\"FROM ann\"", Over),
+    Mistake("an attribute by its key", "operation = \"folder\"", "when = 'size(mailbox) > 1'", Code::Expression, "mailbox", Over),
+    Mistake("an attribute nobody knows", "operation = \"folder\"", "when = 'colour == \"red\"'", Code::Expression, "colour", No),
+    Mistake("one equals sign", "operation = \"folder\"", "when = 'user = \"ann\"'", Code::Expression, "=", Over),
+    Mistake("a word between conditions", "operation = \"folder\"", "when = 'octets > 1 && user == \"ann\" or hour > 22'", Code::Expression, "or", Over),
+    Mistake("an expression in double quotes", "operation = \"folder\"", "when = \"user == \\\"ann\\\" && octts > 1\"", Code::Expression, "octts", Over),
+    Mistake("an expression on several lines", "operation = \"folder\"", "when = '''
+    user == \"ann\" &&
+    operation == \"donwload\"'''", Code::Expression, "\"donwload\"", Over),
+    Mistake("a user in capitals", "operation = \"folder\"", "when = 'user == \"Ann@Example.org\"'", Code::Expression, "\"Ann@Example.org\"", Over),
+    Mistake("a size with its unit", "operation = \"folder\"", "when = 'octets > \"1 MiB\"'", Code::Expression, "\"1 MiB\"", Over),
+    Mistake("a misspelt function", "operation = \"folder\"", "when = 'user.startswith(\"ann\")'", Code::Expression, "startswith", Over),
+    Mistake("a function of CEL that is not here", "operation = \"folder\"", "when = 'user.matches(\"a.*\")'", Code::Expression, "matches", No),
+    Mistake("a flag with one backslash", "operation = \"folder\"", "when = '\"\\Deleted\" in flags'", Code::Expression, "\"", No),
+    Mistake("an expression that is no condition", "operation = \"folder\"", "when = 'octets / 1024'", Code::Expression, "/", No),
+    Mistake("an expression that is always the same", "operation = \"folder\"", "when = 'true'", Code::Expression, "true", No),
+    Mistake("an expression that ends too early", "operation = \"folder\"", "when = 'user == \"ann\" &&'", Code::Expression, "", No),
+    Mistake("an expression without quotes", "operation = \"folder\"", "when = true", Code::WrongType, "true", No),
+    Mistake("a group that an expression misspells", "operation = \"folder\"", "when = '\"no folder\" in groups'
+action = \"deny\"
+
+[[group]]
+name = \"no folders\"
+
+[[rule]]
+name = \"another\"
+command = \"CREATE\"", Code::UnknownGroup, "\"no folder\"", Over),
     Mistake("a misspelt protocol", "operation = \"folder\"", "protocol = \"imaps\"", Code::Word, "\"imaps\"", Over),
     Mistake("a number in quotes in a list", "nth_message = 3", "nth_message = [3, \"4\"]", Code::WrongType, "\"4\"", Over),
     Mistake("a rewrite of what is denied", "nth_message = 3", "rewrite = { peek = true }", Code::Misfit, "{ peek = true }", No),

@@ -5,6 +5,7 @@
 mod cli;
 mod config;
 mod differential;
+mod expressions;
 mod imap_session;
 mod journeys;
 mod papers;

@@ -9,7 +9,7 @@ use std::process::{Command, Output, Stdio};
 const GUIDE: &str = include_str!("../../docs/policy-guide.md");
 
 /// Runs it in a folder, so that paths are short.
-fn run_in(folder: &Path, arguments: &[&str]) -> (i32, String, String) {
+pub(crate) fn run_in(folder: &Path, arguments: &[&str]) -> (i32, String, String) {
     let mut command = Command::new(env!("CARGO_BIN_EXE_mailwarden"));
     command.current_dir(folder).args(arguments).env_remove("RUST_LOG").env("NO_COLOR", "1").stdin(Stdio::null());
     let Output { status, stdout, stderr } = command.output().unwrap();
@@ -21,7 +21,7 @@ fn root() -> PathBuf {
 }
 
 /// A folder with these files.
-fn folder(files: &[(&str, &str)]) -> tempfile::TempDir {
+pub(crate) fn folder(files: &[(&str, &str)]) -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     for (name, content) in files {
         fs::write(folder.path().join(name), content).unwrap();

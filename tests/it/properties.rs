@@ -62,6 +62,11 @@ fn script() -> impl Strategy<Value = Vec<u8>> {
 
 proptest! {
     #[test]
+    fn any_text_is_an_expression_or_is_refused(text in ".{0,120}") {
+        harness::expression(text.as_bytes());
+    }
+
+    #[test]
     fn two_scripts_go_the_same_way_however_octets_arrive(octets in script()) {
         harness::session(Protocol::Imap, &octets);
         harness::session(Protocol::Pop3, &octets);

@@ -14,6 +14,7 @@
 
 mod check;
 mod cuts;
+mod expression;
 mod pair;
 mod play;
 mod script;
@@ -21,6 +22,7 @@ mod server;
 mod syntax;
 
 pub use cuts::{imap_framer, pop3_framers};
+pub use expression::expression;
 pub use pair::pair;
 pub use play::session;
 pub use script::{Action, Options, Script};

@@ -85,6 +85,7 @@ pub(in crate::config) const RULE: Section = Section {
         optional("code_is", Kind::Patterns),
         optional("capability", Kind::Patterns),
         optional("data", Kind::Texts),
+        optional("when", Kind::Expression),
         needed(
             "action",
             Kind::Word(&["allow", "deny", "rewrite", "answer", "throttle", "disconnect", "ask"]),

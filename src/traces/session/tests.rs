@@ -96,7 +96,7 @@ fn a_command_is_a_span_of_its_session() {
     // its last turn counts too
     assert!(rig.spans.try_recv().is_err());
     rig.trace.turn(Duration::from_micros(20));
-    rig.trace.turn(Duration::from_micros(1000));
+    rig.trace.turn(Duration::from_millis(1));
     rig.tell(99, Observation::Closed { reason: CloseReason::Logout, detail: "hunter2".to_owned() });
     let spans = rig.end();
     let [command, root] = &spans[..] else { panic!("{spans:?}") };

@@ -40,6 +40,13 @@ impl Repeatable {
         &self.command
     }
 
+    /// Octets that a line which repeats it has at least.
+    #[must_use]
+    pub fn shortest(&self) -> usize {
+        let (tag, number) = (1, 1);
+        tag + number + self.octets.len() - self.set.len()
+    }
+
     /// The command of `line`, if it is the same for other messages.
     pub fn read(&mut self, line: &[u8]) -> Option<&Command> {
         let (tag, len) = self.leading(line)?;
@@ -53,6 +60,7 @@ impl Repeatable {
     /// Of a line at the start of `input` that is the same command for other messages: its tag, and its octets with
     /// the CRLF. No end of line is looked for: what must stand behind the message set has the only one in it.
     #[must_use]
+    #[inline]
     pub fn leading(&self, input: &[u8]) -> Option<(Tag, usize)> {
         let tag = Tag::leading(input)?;
         let rest = input.get(tag.as_bytes().len()..)?.strip_prefix(self.octets.get(..self.set.start)?)?;

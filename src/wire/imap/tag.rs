@@ -26,6 +26,7 @@ impl Tag {
 
     /// The tag with which these octets begin, to the first octet that no tag has.
     #[must_use]
+    #[inline]
     pub fn leading(octets: &[u8]) -> Option<Self> {
         ShortText::leading(octets, Self::MAX, is_tag_octet).map(Self)
     }
@@ -52,7 +53,7 @@ impl Tag {
     /// and of higher octets. Of two tags, one counts behind the other unless they are equal.
     #[must_use]
     pub fn counts_behind(&self, other: &Self) -> bool {
-        if let (Some(own), Some(other)) = (self.0.word(), other.0.word()) {
+        if let (Some(own), Some(other)) = (self.0.number(), other.0.number()) {
             return own > other;
         }
         let (own, other) = (self.as_bytes(), other.as_bytes());

@@ -28,5 +28,5 @@ for family in new:
 shown = [sample.exemplar for family in new for sample in family.samples if sample.exemplar]
 assert all(family.name == TIMED for family in new if any(sample.exemplar for sample in family.samples))
 for exemplar in shown:
-    assert len(exemplar.labels["trace_id"]) == 32 and exemplar.value > 0 and exemplar.timestamp > 1.6e9, exemplar
+    assert len(exemplar.labels["trace_id"]) == 32 and exemplar.value > 0 and float(exemplar.timestamp) > 1.6e9, exemplar
 print(len(new), len(samples(new)), *sorted({exemplar.labels["trace_id"] for exemplar in shown}))

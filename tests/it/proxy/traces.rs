@@ -3,6 +3,7 @@
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Bytes, Incoming};
@@ -62,7 +63,7 @@ impl Collector {
                 if spans.iter().filter(|span| span.parent_span_id.is_empty()).count() >= roots {
                     return spans;
                 }
-                tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+                tokio::time::sleep(Duration::from_millis(20)).await;
             }
         };
         soon(there).await
@@ -201,7 +202,8 @@ async fn a_session_is_a_trace_of_its_commands() {
     };
     let (imap, pop3) = (of("imap"), of("pop3"));
     assert_eq!(imap.len() + pop3.len(), spans.len());
-    assert_eq!(imap_trace.to_string(), imap[0].trace_id.iter().map(|octet| format!("{octet:02x}")).collect::<String>());
+    let octets = <[u8; 16]>::try_from(&imap[0].trace_id[..]).unwrap();
+    assert_eq!(imap_trace.to_string(), format!("{:032x}", u128::from_be_bytes(octets)));
     assert_eq!(names(&imap), ["LOGIN", "SELECT", "UID FETCH", "DELETE", "SELECT", "LOGOUT", "IMAP session"]);
     assert_eq!(names(&pop3), ["USER", "PASS", "RETR", "RETR", "QUIT", "POP3 session"]);
     let root = is_sound(&imap);
@@ -224,21 +226,20 @@ async fn a_session_is_a_trace_of_its_commands() {
     }
     for span in [&imap[2], &pop3[2]] {
         assert!(matches!(attribute(span, "mailwarden.message_octets"), Some(Value::IntValue(100..))), "{span:?}");
-        let took = (span.end_time_unix_nano - span.start_time_unix_nano) as f64 / 1e9;
+        let took = Duration::from_nanos(span.end_time_unix_nano - span.start_time_unix_nano).as_secs_f64();
         let (upstream, proxy) =
             (seconds(span, "mailwarden.upstream_seconds"), seconds(span, "mailwarden.proxy_seconds"));
         assert!(upstream > 0.0 && proxy > 0.0 && upstream <= took + 1e-6, "{upstream} {proxy} of {took}");
     }
     assert_eq!(imap[4].status.as_ref().unwrap().code, 2);
 
-    let posted = collector.posted.lock().unwrap();
+    let posted = std::mem::take(&mut *collector.posted.lock().unwrap());
     assert!(!posted.tokens.is_empty() && posted.tokens.iter().all(|token| token == TOKEN));
     // no secret, user, mailbox, address, or mail
     for secret in [PASSWORD, TOKEN, "ann", "Archive", "Projects", "canary", "127.0.0.1", "Minutes"] {
         let found = posted.octets.windows(secret.len()).any(|window| window == secret.as_bytes());
         assert!(!found, "{secret}");
     }
-    drop(posted);
     let shown = get(proxy.bound.admin.unwrap(), "/metrics").await;
     let exported = format!("mailwarden_trace_spans_total{{result=\"exported\"}} {}\n", spans.len());
     assert!(shown.contains(&exported), "{shown}");

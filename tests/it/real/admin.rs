@@ -40,7 +40,7 @@ fn guarded(directory: &Path) -> Daemon {
 
 fn reload(directory: &Path) -> Finished {
     let mut command = Command::new(program());
-    run(command.args(["reload", "--config"]).arg(directory.join("mailwarden.toml")), Duration::from_secs(60))
+    run(command.args(["reload", "--config"]).arg(directory.join("mailwarden.toml")), Duration::from_mins(1))
 }
 
 #[test]

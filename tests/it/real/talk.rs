@@ -45,6 +45,7 @@ impl Talk {
                 Ok(0) => return String::new(),
                 Ok(count) => self.buffered.extend(&chunk[..count]),
                 Err(error) if error.kind() == std::io::ErrorKind::ConnectionReset => return String::new(),
+                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
                 Err(error) => panic!("no line came: {error}; so far {:?}", String::from_utf8_lossy(&self.buffered)),
             }
         }

@@ -59,7 +59,7 @@ fn every_query_of_every_panel_gives_data_under_traffic() {
         return;
     }
     let site = Site::start();
-    let prometheus = Prometheus::start(site.directory(), site.proxy.admin);
+    let prometheus = Prometheus::scraping(site.directory(), site.proxy.admin, "1s");
     // what is counted before the first scrape is not a rate
     prometheus.wait_for("mailwarden_build_info");
     let _visitor = site.visitor();
@@ -90,7 +90,7 @@ fn every_query_of_every_panel_gives_data_under_traffic() {
     pictures(&site, &prometheus);
 }
 
-/// Every dashboard can be drawn. With `MAILWARDEN_PICTURES` the day goes on for ten minutes, and that folder is given the
+/// Every dashboard can be drawn. With `MAILWARDEN_PICTURES` the day goes on for six minutes, and that folder is given the
 /// pictures, for which Chromium is needed.
 fn pictures(site: &Site, prometheus: &Prometheus) {
     let kept = std::env::var_os("MAILWARDEN_PICTURES");
@@ -98,11 +98,12 @@ fn pictures(site: &Site, prometheus: &Prometheus) {
     let mut command = Command::new(dashboards().join("picture"));
     command.arg("--prometheus").arg(prometheus.address()).arg("--folder").arg(&folder);
     if kept.is_some() {
-        let end = Instant::now() + Duration::from_mins(10);
+        let end = Instant::now() + Duration::from_mins(6);
         while Instant::now() < end {
+            site.post();
             site.day();
         }
-        command.args(["--minutes", "10", "--png"]);
+        command.args(["--minutes", "6", "--png"]);
     }
     let said = String::from_utf8(succeed(&mut command, Duration::from_mins(2))).unwrap();
     for (file, dashboard) in all() {

@@ -32,6 +32,11 @@ pub(super) struct Prometheus {
 impl Prometheus {
     /// Starts it; the rules of `dashboards/` are loaded, with their durations divided by [`FASTER`].
     pub(super) fn start(directory: &Path, target: u16) -> Self {
+        Self::scraping(directory, target, "250ms")
+    }
+
+    /// The same, and it scrapes and computes that often; a scrape that takes longer has failed.
+    pub(super) fn scraping(directory: &Path, target: u16, interval: &str) -> Self {
         let home = directory.join("prometheus");
         fs::create_dir(&home).unwrap();
         let log = home.join("log");
@@ -40,7 +45,7 @@ impl Prometheus {
             fs::write(home.join(name), hurried(&text)).unwrap();
         }
         let configuration = format!(
-            "global:\n  scrape_interval: 250ms\n  evaluation_interval: 250ms\nrule_files: [recording.yml, alerts.yml]\n\
+            "global:\n  scrape_interval: {interval}\n  evaluation_interval: {interval}\nrule_files: [recording.yml, alerts.yml]\n\
              scrape_configs:\n  - job_name: mailwarden\n    static_configs:\n      - targets: ['127.0.0.1:{target}']\n"
         );
         let file = home.join("prometheus.yml");

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use tempfile::TempDir;
 
@@ -10,7 +10,7 @@ use super::super::authority::Authority;
 use super::super::command::{free_port, run};
 use super::super::dovecot::{Dovecot, open_to_all};
 use super::super::lab::{PASSWORD, Tls, USER};
-use super::super::mail::awkward;
+use super::super::mail::{awkward, of_size};
 use super::super::mailwarden::{Mailwarden, Upstream};
 use super::super::talk::Talk;
 
@@ -29,7 +29,8 @@ impl Site {
     pub(super) fn start() -> Self {
         let directory = TempDir::new().unwrap();
         open_to_all(directory.path());
-        let authority = Authority::create(directory.path());
+        let ends = SystemTime::now() + Duration::from_hours(24 * 60);
+        let authority = Authority::create_for(directory.path(), &["localhost", "127.0.0.1"], Some(ends));
         let dovecot = Dovecot::start(directory.path(), &authority, &awkward());
         let host = "127.0.0.1".to_owned();
         let ports = dovecot.ports(Tls::Implicit);
@@ -70,6 +71,19 @@ impl Site {
             exchange(&mut talk, line);
         }
         talk
+    }
+
+    /// Mail comes in, so that a long day does not run out of it.
+    pub(super) fn post(&self) {
+        let mut talk = Talk::greeted(self.proxy.ports.imap);
+        exchange(&mut talk, &format!("a1 LOGIN {USER} {PASSWORD}"));
+        for octets in [2_000, 20_000, 200_000] {
+            let message = of_size(octets);
+            talk.send(format!("a1 APPEND INBOX {{{}+}}\r\n", message.len()).as_bytes());
+            talk.send(&message);
+            exchange(&mut talk, "");
+        }
+        exchange(&mut talk, "a1 LOGOUT");
     }
 
     /// Retrievals of every extent, an upload, a deletion, push, and what a rule forbids.
