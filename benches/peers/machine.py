@@ -124,9 +124,10 @@ def threads(pid):
     return [int(name) for name in os.listdir(f"/proc/{pid}/task")]
 
 
-def thread_seconds(pid, tids):
-    """User and system time of threads of a process."""
-    return sum(int(pathlib.Path(f"/proc/{pid}/task/{tid}/schedstat").read_text().split()[0]) for tid in tids) / 1e9
+def seconds_of_further_threads(pid, known):
+    """User and system time of the threads of a process that are not among these, and have not ended."""
+    further = (thread for thread in threads(pid) if thread not in known)
+    return sum(int(pathlib.Path(f"/proc/{pid}/task/{thread}/schedstat").read_text().split()[0]) for thread in further) / 1e9
 
 
 def field_kib(pids, file, name):
