@@ -34,10 +34,10 @@ fn conditions() -> Vec<(&'static str, Value)> {
 }
 
 fn rule(conditions: &Value) -> Rule {
-    let mut table = conditions.clone();
-    table["name"] = json!("r");
-    table["action"] = json!("deny");
-    serde_json::from_value(table).expect("a rule of this file can be read")
+    let name = json!({ "name": "r", "action": "deny" });
+    let table = [&name, conditions].into_iter().filter_map(Value::as_object).flatten();
+    let table: serde_json::Map<_, _> = table.map(|(key, value)| (key.clone(), value.clone())).collect();
+    serde_json::from_value(table.into()).expect("a rule of this file can be read")
 }
 
 fn expressions(criterion: &mut Criterion) {

@@ -234,7 +234,8 @@ impl Imap {
             selected: None,
             message: None,
             nth_message: None,
-            arguments: Arguments::default(),
+            // a name, and no message
+            arguments: Arguments { messages: Some(0), ..Arguments::default() },
             answer: None,
         };
         self.ask(id, &facts, now, out)
