@@ -190,6 +190,10 @@ fn never(rule: &Written<'_, '_>) -> Option<Problem> {
         () if only("tls", "none") && value(table, "certificate").is_some() => {
             ("certificate", "without TLS there is none")
         }
+        () if all("data").is_some_and(|data| data.iter().all(is_followed)) => (
+            "data",
+            "what is told of messages, and capabilities, are no data that rules see: say what asks for it, as `item`",
+        ),
         () if asks("data", "data") => ("data", "only data has a kind; add `\"data\"` to `answer`"),
         () if asks("capability", "capability") => ("capability", "add `\"capability\"` to `answer`, or leave that out"),
         () => return None,
@@ -200,6 +204,23 @@ fn never(rule: &Written<'_, '_>) -> Option<Problem> {
             .label(why)
             .help("make two rules of it, or remove one of the conditions"),
     )
+}
+
+/// Whether data of this kind is what the proxy follows itself, and no rule is asked about.
+fn is_followed(kind: &&str) -> bool {
+    const FOLLOWED: [&str; 10] = [
+        "CAPABILITY",
+        "CONVERTED",
+        "ENABLED",
+        "EXISTS",
+        "EXPUNGE",
+        "FETCH",
+        "RECENT",
+        "UIDFETCH",
+        "URLFETCH",
+        "VANISHED",
+    ];
+    FOLLOWED.iter().any(|followed| followed.eq_ignore_ascii_case(kind))
 }
 
 /// The texts of a condition that is one or a list.

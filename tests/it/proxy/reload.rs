@@ -132,8 +132,9 @@ async fn the_admin_endpoint_reloads_for_who_means_it() {
         ("mailwarden-request: reload", "200", "as it was"),
     ] {
         let mut tcp = TcpStream::connect(proxy.admin).await.unwrap();
-        let request =
-            format!("POST /reload HTTP/1.1\r\nhost: x\r\n{header}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
+        let request = format!(
+            "POST /reload HTTP/1.1\r\nhost: 127.0.0.1\r\n{header}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
+        );
         tcp.write_all(request.as_bytes()).await.unwrap();
         let mut answer = String::new();
         soon(tcp.read_to_string(&mut answer)).await.unwrap();
