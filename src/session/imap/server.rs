@@ -80,7 +80,8 @@ impl Imap {
         // lines of a kind come together: behind one that is not plain, none is looked for until there is one
         let mut seems_plain = !early && self.responses.at_boundary();
         self.responses.busy = true;
-        if !inbox.is_empty() && self.responses.at_boundary() {
+        if !inbox.is_empty() {
+            // inside a response too: others may begin behind it, and the policy may be another than when it began
             self.looks = self.look_again();
         }
         loop {
