@@ -237,7 +237,10 @@ impl Imap {
                 self.pass_status(line, &status, None, end.is_some(), now, out)
             }
             ResponseHead::Tagged { tag, status } => {
-                self.tagged(tag, &status, line, end.is_some(), waiting.early, now, out)
+                let fate = self.tagged(tag, &status, line, end.is_some(), waiting.early, now, out);
+                // an answer that does not reach the client leaves nothing to the next one
+                self.wording = None;
+                fate
             }
             ResponseHead::Continuation { text, .. } if end.is_some() => self.continuation(line, text, now, out),
             ResponseHead::Continuation { .. } => {
