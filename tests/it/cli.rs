@@ -355,7 +355,12 @@ fn keys_of_the_manual() -> Vec<String> {
     for line in MANUAL.lines() {
         if let Some(header) = line.strip_prefix("## `") {
             section = header.trim_matches(['[', ']', '`']);
-        } else if let Some((key, _)) = line.strip_prefix("| `").and_then(|row| row.split_once('`')) {
+        } else if line.starts_with("### `") {
+            // a table inside a section: config::schema compares it
+            section = "";
+        } else if let Some((key, _)) =
+            line.strip_prefix("| `").filter(|_| !section.is_empty()).and_then(|row| row.split_once('`'))
+        {
             keys.push(format!("{section}.{key}"));
         }
     }
