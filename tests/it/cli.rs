@@ -335,9 +335,10 @@ fn keys_of(toml: &str) -> Vec<String> {
     let mut section = "";
     let mut keys = Vec::new();
     for line in toml.lines() {
+        let line = line.strip_prefix("# ").unwrap_or(line);
         if line.starts_with('[') {
             section = line.trim_matches(['[', ']']);
-        } else if let Some((key, _)) = line.trim_start_matches("# ").split_once(" = ")
+        } else if let Some((key, _)) = line.split_once(" = ")
             && key.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')
         {
             keys.push(format!("{section}.{key}"));
