@@ -80,7 +80,8 @@ impl Imap {
         // lines of a kind come together: behind one that is not plain, none is looked for until there is one
         let mut seems_plain = !early && self.responses.at_boundary();
         self.responses.busy = true;
-        if !inbox.is_empty() && self.responses.at_boundary() {
+        if !inbox.is_empty() {
+            // inside a response too: others may begin behind it, and the policy may be another than when it began
             self.looks = self.look_again();
         }
         loop {
@@ -236,7 +237,10 @@ impl Imap {
                 self.pass_status(line, &status, None, end.is_some(), now, out)
             }
             ResponseHead::Tagged { tag, status } => {
-                self.tagged(tag, &status, line, end.is_some(), waiting.early, now, out)
+                let fate = self.tagged(tag, &status, line, end.is_some(), waiting.early, now, out);
+                // an answer that does not reach the client leaves nothing to the next one
+                self.wording = None;
+                fate
             }
             ResponseHead::Continuation { text, .. } if end.is_some() => self.continuation(line, text, now, out),
             ResponseHead::Continuation { .. } => {
