@@ -162,6 +162,7 @@ fn an_explanation_shows_each_rule_and_each_condition() {
       yes  rule `later` (deny, only observed)
              yes  command = CREATE: CREATE
       → allow: no rule that acts matches, so the default decides
+        logged as info: rule `later`, would have acted
 
     client gets: a OK Done
     server gets: a CREATE New
@@ -281,7 +282,25 @@ fn a_case_can_say_what_is_logged_and_with_which_code_is_refused() {
     fs::write(folder.path().join("a.test.toml"), wrong.replace("alert = true", "alert = false")).unwrap();
     let (code, shown, _) = run_in(folder.path(), &["policy", "test", "a.toml"]);
     assert_eq!(code, 1);
-    insta::assert_snapshot!(shown, @"");
+    insta::assert_snapshot!(shown, @r"
+    a.test.toml
+      FAIL  refused
+            tags
+              expected  retention, board
+              actual    retention, hr
+            alert
+              expected  false
+              actual    true
+            code
+              expected  NOPERM
+              actual    CANNOT
+      ok    would be
+      FAIL  only watched
+            level
+              expected  error
+              actual    debug
+    1 passed, 2 failed; coverage: 3 of 3 rules matched
+    ");
 }
 
 #[test]
@@ -295,6 +314,19 @@ fn an_explanation_shows_what_is_logged_and_how_long_it_waits() {
         let (_, shown) = shown.split_once("  →").unwrap();
         format!("→{shown}")
     };
-    insta::assert_snapshot!(explain("a EXPUNGE"), @"");
-    insta::assert_snapshot!(explain("a FETCH 1:13 FLAGS"), @"");
+    insta::assert_snapshot!(explain("a EXPUNGE"), @r"
+    → deny, by rule `keep`
+        logged as warn: rule `keep`, tags retention hr, alert
+
+    client gets: a NO [CANNOT] Not allowed by policy
+    ");
+    insta::assert_snapshot!(explain("a FETCH 1:13 FLAGS"), @r"
+    → throttle, by rule `slow`
+        waits 3s
+        logged as debug: rule `later`, would have acted
+        logged as info: rule `slow`
+
+    client gets: a OK Done
+    server gets: a FETCH 1:13 FLAGS
+    ");
 }
