@@ -15,6 +15,7 @@ mod expression;
 mod files;
 mod group;
 mod near;
+mod negation;
 mod parts;
 mod presets;
 mod problem;
@@ -200,9 +201,14 @@ impl Config {
 impl Loaded {
     /// Like [`Config::load`], with the warnings.
     pub fn read(path: &Path) -> Result<Self, ConfigErrors> {
+        Self::read_for(path, |_| Purpose::Run)
+    }
+
+    fn read_for(path: &Path, purpose: impl FnOnce(&str) -> Purpose) -> Result<Self, ConfigErrors> {
         let source = text_of(path)?;
         let folder = path.parent().unwrap_or(Path::new(""));
-        let mut loaded = Self::build(source, Some(folder), Purpose::Run)?;
+        let purpose = purpose(&source.text);
+        let mut loaded = Self::build(source, Some(folder), purpose)?;
         folder.clone_into(&mut loaded.folder);
         Ok(loaded)
     }
@@ -210,7 +216,12 @@ impl Loaded {
     /// Like [`read`](Self::read), for who wants the rules only: the file may be one that others include, and have none
     /// of the listeners and hooks that its rules name.
     pub fn read_rules(path: &Path) -> Result<Self, ConfigErrors> {
-        Self::build(text_of(path)?, Some(path.parent().unwrap_or(Path::new(""))), Purpose::Rules)
+        Self::read_for(path, |_| Purpose::Rules)
+    }
+
+    /// Like [`read`](Self::read), but a file that has nothing but rules and what they name is read for these only.
+    pub fn read_any(path: &Path) -> Result<Self, ConfigErrors> {
+        Self::read_for(path, |text| if parts::is_one(text) { Purpose::Rules } else { Purpose::Run })
     }
 
     /// Like [`read_rules`](Self::read_rules), of a text; files that it names are not read.

@@ -13,7 +13,8 @@ use crate::tls::{CertificateSettings, Roots};
 
 const AFTER_HELP: &str = "\
 Opens the files the configuration names; listens on nothing, connects to
-nothing. Exit code 0: it can be used; 1: it is refused; 3: it cannot be read.
+nothing. A file with rules, groups and hooks alone is checked as one that is
+included. Exit code 0: it can be used; 1: it is refused; 3: it cannot be read.
 
 Examples:
   mailwarden check --config /etc/mailwarden/mailwarden.toml
@@ -23,14 +24,14 @@ Examples:
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = AFTER_HELP)]
 pub(super) struct Args {
-    /// The configuration file
+    /// The configuration file, or a file of rules
     #[arg(long, value_name = "FILE")]
     config: PathBuf,
 }
 
 impl Args {
     pub(super) fn run(self, globals: &Globals) -> anyhow::Result<ExitCode> {
-        let loaded = match Loaded::read(&self.config) {
+        let loaded = match Loaded::read_any(&self.config) {
             Ok(loaded) => loaded,
             Err(errors) if errors.is_unreadable() => {
                 complain(&errors.render(globals.paint_of_errors()));
@@ -44,7 +45,8 @@ impl Args {
         };
         let unreadable = loaded.check_files();
         // a file that cannot be opened has been told already, with its place
-        let findings = if unreadable.is_empty() { proxy::check(&loaded.config).err() } else { None };
+        let runs = !loaded.config.listeners.is_empty();
+        let findings = if runs && unreadable.is_empty() { proxy::check(&loaded.config).err() } else { None };
         let findings = findings.unwrap_or_default();
         let problems: Vec<&Problem> = loaded.warnings.iter().chain(&unreadable).collect();
         let mut out = String::new();
@@ -83,6 +85,11 @@ fn sections(out: &mut String, path: &std::path::Path, config: &Config, paint: Pa
         Paint::Coloured => "\x1b[1;32mok\x1b[0m",
     };
     let mut line = |what: &str, text: String| writeln!(out, "{ok}    {what:<11} {text}");
+    if config.listeners.is_empty() {
+        // nothing else is read without one
+        line("rules", format!("{} ({})", path.display(), rules_line(config)))?;
+        return Ok(());
+    }
     let counts = [
         plural(config.listeners.len(), "listener"),
         plural(config.upstreams.len(), "upstream"),

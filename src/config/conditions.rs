@@ -5,6 +5,7 @@ use toml::de::DeValue;
 use super::code::Code;
 use super::document::Node;
 use super::near::{alias, list, nearest};
+use super::negation;
 use super::problem::Problem;
 use super::schema::Key;
 use super::values::wrong_type;
@@ -17,6 +18,7 @@ pub(super) fn each(
     problems: &mut Vec<Problem>,
     check: impl Fn(&str, Node<'_, '_>) -> Option<Problem>,
 ) {
+    let check = |text: &str, node| negation::check(key, text, node).or_else(|| check(text, node));
     let help = "write one in quotes, or several in brackets: `[\"…\", \"…\"]`";
     match node.get_ref() {
         DeValue::String(text) => problems.extend(check(text, node)),

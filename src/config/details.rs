@@ -48,11 +48,13 @@ pub(super) fn share(key: &Key, node: Node<'_, '_>) -> Option<Problem> {
 
 pub(super) fn time(text: &str, node: Node<'_, '_>) -> Option<Problem> {
     let error = policy::check_time(text).err()?;
-    Some(
-        Problem::new(Code::Time, node.span(), format!("`{text}` is not a time of the week"))
-            .label(error)
-            .help("write days, hours and place, for example `\"Mon-Fri 08:00-18:00 Europe/Berlin\"`"),
-    )
+    let help = if error.starts_with("there is no") {
+        "write for example `[\"Mon-Fri 00:00-08:00 Europe/Berlin\", \"Mon-Fri 18:00-24:00 Europe/Berlin\", \
+         \"Sat-Sun Europe/Berlin\"]`"
+    } else {
+        "write days, hours and place, for example `\"Mon-Fri 08:00-18:00 Europe/Berlin\"`"
+    };
+    Some(Problem::new(Code::Time, node.span(), format!("`{text}` is not a time of the week")).label(error).help(help))
 }
 
 const FLAGS: [&str; 6] = ["\\Answered", "\\Flagged", "\\Deleted", "\\Seen", "\\Draft", "\\Recent"];

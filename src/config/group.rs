@@ -8,6 +8,7 @@ use serde::Deserialize;
 use super::code::Code;
 use super::document::{Node, value};
 use super::files;
+use super::negation;
 use super::problem::{Problem, Source};
 use crate::policy::Group;
 use toml::de::DeTable;
@@ -70,13 +71,22 @@ impl GroupSettings {
             Err(problem) => return problems.push(unreadable(node, &name, &problem.message, &problem.help)),
         };
         let lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
+        let place = |member: &str| {
+            let start = text.find(member).unwrap_or_default();
+            (start..start + member.len(), Source { name: name.as_str().into(), text: text.as_str().into() })
+        };
+        if let Some(member) = lines.clone().find(|line| negation::bare(line).is_some()) {
+            let (span, source) = place(member);
+            let problem = Problem::new(Code::Pattern, span, "a group has no `!` for all but one");
+            problems.push(problem.label(negation::LABEL).help(negation::help("members", member)).within(&source));
+            return;
+        }
         match Group::new(self.group.name(), self.members.iter().map(String::as_str).chain(lines)) {
             Ok(group) => self.group = Arc::new(group),
             Err((member, error)) => {
-                let start = text.find(&member).unwrap_or_default();
-                let source = Source { name: name.as_str().into(), text: text.as_str().into() };
+                let (span, source) = place(&member);
                 problems.push(
-                    Problem::new(Code::Pattern, start..start + member.len(), format!("`{member}` is not a pattern"))
+                    Problem::new(Code::Pattern, span, format!("`{member}` is not a pattern"))
                         .label(error)
                         .help("a line is a user's name or a pattern; a comment begins with `#`")
                         .within(&source),

@@ -11,6 +11,7 @@ use super::code::Code;
 use super::document::{Node, check_included, tables, value};
 use super::group::GroupSettings;
 use super::problem::{Problem, Source};
+use super::schema::INCLUDABLE;
 use super::{files, text_of, tree};
 use crate::hook::HookSettings;
 use crate::policy::Rule;
@@ -28,6 +29,13 @@ pub(super) struct Included {
     pub(super) groups: Vec<GroupSettings>,
     #[serde(rename = "hook", default)]
     pub(super) hooks: Vec<HookSettings>,
+}
+
+/// Whether a text has what an included file may have, and nothing else.
+pub(super) fn is_one(text: &str) -> bool {
+    let (root, _) = DeTable::parse_recoverable(text);
+    let root = root.get_ref();
+    !root.is_empty() && root.iter().all(|(name, _)| INCLUDABLE.contains(&name.get_ref().as_ref()))
 }
 
 /// The included files in the order in which they are named, those of one pattern by their names.

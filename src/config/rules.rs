@@ -9,6 +9,7 @@ use super::code::Code;
 use super::document::{Node, entries, tables, value};
 use super::expression;
 use super::near::{list, nearest};
+use super::negation;
 use super::problem::{Problem, Source};
 use super::rewrite;
 use super::schema::NO_CONDITIONS;
@@ -90,6 +91,10 @@ fn named(table: &DeTable<'_>, key: &str, section: &str, names: &[&str], code: Co
         let problem =
             Problem::new(code, item.span(), format!("{} names a {key} that does not exist", called("rule", table)))
                 .label(format!("no {section} has this name"));
+        if let Some(bare) = negation::bare(wanted).filter(|_| key != "hook") {
+            problems.push(problem.label(negation::LABEL).help(negation::help(key, bare)));
+            continue;
+        }
         problems.push(match (nearest(wanted, names.iter().copied()), names) {
             (Some(meant), _) => problem.help(format!("did you mean `\"{meant}\"`?")),
             (None, []) => problem.help(format!("add a section `{section}` with the line `name = \"{wanted}\"`")),

@@ -1,10 +1,13 @@
 //! Why the policy says what it says: each rule that is looked at, and each of its conditions with what it was held
 //! against. For people; the live proxy does not explain itself.
 
+use std::time::Duration;
+
 use super::condition::{Condition, Stance, Wanted};
-use super::decision::{ActionKind, Mode};
+use super::decision::{ActionKind, Decision, Mode};
 use super::facts::Facts;
 use super::rule::Rule;
+use super::verdict::{Outcome, Verdict};
 use super::{Fallback, Policy, is_for_everybody};
 
 /// Why a command or an answer is judged as it is.
@@ -18,6 +21,10 @@ pub struct Explanation {
     pub action: ActionKind,
     /// The rule that takes it; `None` if the default decides.
     pub rule: Option<String>,
+    /// What is logged of it, of rules that would have acted too.
+    pub decisions: Vec<Decision>,
+    /// How long it waits before it goes up.
+    pub wait: Duration,
 }
 
 /// One rule that was looked at.
@@ -55,20 +62,23 @@ pub struct Held {
 }
 
 impl Policy {
-    /// Why [`judge`](Self::judge) or, for an answer, [`judge_answer`](Self::judge_answer) says what it says.
+    /// Why [`judge`](Self::judge) or, for an answer, [`judge_answer`](Self::judge_answer) says `verdict`.
     #[must_use]
-    pub fn explain(&self, facts: &Facts<'_>) -> Explanation {
+    pub fn explain(&self, facts: &Facts<'_>, verdict: &Verdict) -> Explanation {
+        let decisions = verdict.decisions.clone();
+        let wait = if let Outcome::Throttle(_, throttle) = &verdict.outcome { throttle.wait } else { Duration::ZERO };
+        let subject = subject(facts);
         let mut rules = Vec::new();
         for rule in self.rules.iter().filter(|rule| is_for(rule, facts)) {
             rules.push(look(rule, facts));
             if rule.mode == Mode::Enforce && rule.matches(facts) {
                 let (action, rule) = (rule.kind(), Some(rule.name().to_owned()));
-                return Explanation { subject: subject(facts), rules, action, rule };
+                return Explanation { subject, rules, action, rule, decisions, wait };
             }
         }
         let passes = facts.answer.is_some() || self.fallback == Fallback::Allow || is_for_everybody(facts.operation);
         let action = if passes { ActionKind::Allow } else { ActionKind::Deny };
-        Explanation { subject: subject(facts), rules, action, rule: None }
+        Explanation { subject, rules, action, rule: None, decisions, wait }
     }
 }
 
@@ -170,7 +180,7 @@ impl Condition {
             Self::Operation(operations) => operations.iter().map(|one| one.as_label().to_owned()).collect(),
             Self::Effect(effects) => effects.iter().map(|one| one.as_label().to_owned()).collect(),
             Self::Item(items) => items.iter().map(Wanted::word).map(str::to_owned).collect(),
-            Self::LargerThan(octets) => vec![bytesize::ByteSize(*octets).to_string()],
+            Self::LargerThan(size) => vec![octets(*size)],
             Self::MessagesOver(most) => vec![most.to_string()],
             Self::Message(numbers) | Self::NthMessage(numbers) => words(numbers),
             Self::Answer(kinds) => kinds.iter().map(|kind| kind.as_label().to_owned()).collect(),
@@ -224,11 +234,16 @@ impl Condition {
                 arguments.items.iter().map(named).collect::<Vec<_>>().join(", ")
             }
             Self::SearchKey(_) => arguments.keys.join(" "),
-            Self::LargerThan(_) => arguments.size.map(|size| bytesize::ByteSize(size).to_string()).unwrap_or_default(),
+            Self::LargerThan(_) => arguments.size.map(octets).unwrap_or_default(),
             Self::MessagesOver(_) => arguments.messages.map(|count| count.to_string()).unwrap_or_default(),
             _ => String::new(),
         }
     }
+}
+
+/// Without a unit that would round it.
+fn octets(size: u64) -> String {
+    format!("{size} octets")
 }
 
 fn found_mailboxes(facts: &Facts<'_>) -> String {

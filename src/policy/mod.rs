@@ -234,6 +234,15 @@ impl Policy {
         }
     }
 
+    /// Throttles forget what was taken of them, as if the policy had just been made.
+    pub fn forget_taken(&self) {
+        for rule in &self.rules {
+            if let Action::Throttle(throttler) = &rule.action {
+                throttler.forget();
+            }
+        }
+    }
+
     /// A permit for the proxy's own traffic and for posture observe, where a verdict is only reported.
     #[must_use]
     pub(crate) fn own() -> Permit {

@@ -9,7 +9,7 @@ use super::condition::{Condition, Stance};
 use super::decision::{ActionKind, Decision, Level, Mode};
 use super::edit::Edit;
 use super::expression::Expression;
-use super::facts::{AnswerKind, Facts, SessionFacts};
+use super::facts::{AnswerKind, Arguments, Facts, SessionFacts};
 use super::network::Network;
 use super::pattern::{Names, Pattern};
 use super::question;
@@ -305,11 +305,28 @@ impl Rule {
     }
 
     fn denial(&self, facts: &Facts<'_>) -> Denial {
+        if &*self.refusal.code == "NONEXISTENT" && self.is_about_a_new_name(facts) {
+            let (code, reply) = ("NOPERM".into(), "Permission denied".into());
+            let (rule, pop3_code) = (Arc::clone(&self.name), Arc::clone(&self.refusal.pop3_code));
+            return Denial { rule, code, pop3_code, reply };
+        }
         Denial {
             rule: Arc::clone(&self.name),
             code: Arc::clone(&self.refusal.code),
             pop3_code: Arc::clone(&self.refusal.pop3_code),
             reply: self.refusal.reply.fill(&self.name, facts),
+        }
+    }
+
+    /// Whether what is denied is to make a mailbox, or to move one that may be seen: to say that it does not exist would
+    /// betray it, and a server that lets nobody make it says so (RFC 5530 §3).
+    fn is_about_a_new_name(&self, facts: &Facts<'_>) -> bool {
+        let source = facts.mailboxes.get(..1).unwrap_or_default();
+        let arguments = Arguments { reaches_further: false, ..facts.arguments };
+        match facts.command {
+            "CREATE" => true,
+            "RENAME" => !self.matches(&Facts { mailboxes: source, arguments, ..*facts }),
+            _ => false,
         }
     }
 

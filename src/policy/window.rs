@@ -41,6 +41,9 @@ impl FromStr for Window {
             }
         }
         if let Some(word) = words.next() {
+            if word.starts_with('!') || ["not", "except", "outside"].iter().any(|no| word.eq_ignore_ascii_case(no)) {
+                return Err(format!("there is no `{}` here: all times that are meant are listed", word.trim()));
+            }
             // the program's own copy, so that a rule means the same on every machine
             let zone = TimeZoneDatabase::bundled().get(word);
             window.zone = zone.map_err(|_| format!("`{word}` is not a place of the time zone database"))?;
@@ -140,6 +143,18 @@ mod tests {
         ];
         for (window, time, inside) in rows {
             assert_eq!(window.parse::<Window>().unwrap().contains(at(time)), inside, "{window} {time}");
+        }
+    }
+
+    #[test]
+    fn a_window_cannot_be_turned_round() {
+        for (text, why) in [
+            ("not Mon-Fri 08:00-18:00", "no `not` here"),
+            ("!Mon-Fri", "no `!Mon-Fri` here"),
+            ("Mon not 08:00-09:00", "`not`"),
+        ] {
+            let error = text.parse::<Window>().unwrap_err();
+            assert!(error.contains(why) && !error.contains("time zone"), "{error}");
         }
     }
 

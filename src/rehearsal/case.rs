@@ -8,7 +8,7 @@ use bytesize::ByteSize;
 use jiff::Timestamp;
 use serde::Deserialize;
 
-use crate::policy::ActionKind;
+use crate::policy::{ActionKind, Level};
 use crate::wire::Protocol;
 
 /// A file of cases.
@@ -132,6 +132,14 @@ pub struct Expect {
     pub rule: Option<String>,
     /// The rules in mode `observe` that would have acted.
     pub would: Option<OneOrMany>,
+    /// How loud it is logged; of this and the next two: what `rule` says, or else the first of `would`.
+    pub level: Option<Level>,
+    /// The tags it is logged with, in the rule's order.
+    pub tags: Option<OneOrMany>,
+    /// Whether somebody is told at once.
+    pub alert: Option<bool>,
+    /// The response code of the refusal, without brackets; `none`: without one, or nothing is refused.
+    pub code: Option<String>,
     /// The lines that the client gets; `*` stands for any text.
     pub client_gets: Option<OneOrMany>,
     /// The lines that the server gets; `*` stands for any text.

@@ -8,8 +8,8 @@ use jiff::Timestamp;
 use super::case::{Given, HookWord, ServerSays, TlsWord};
 use super::server::{Has, Says, Server};
 use super::stage::{Came, Stage};
-use crate::policy::{ClientTls, Connection, Decision, Mode, PolicyHandle};
-use crate::session::{CloseReason, Event, Observation};
+use crate::policy::{ActionKind, ClientTls, Connection, Decision, Mode, PolicyHandle};
+use crate::session::{Answered, CloseReason, Event, Observation};
 use crate::wire::imap::{Names, encode_mailbox};
 use crate::wire::{Protocol, Side};
 
@@ -25,6 +25,8 @@ pub struct Played {
     pub client_gets: Vec<String>,
     /// What rules said, in order; the same twice in a row is told once.
     pub decisions: Vec<Decision>,
+    /// The response code of the first answer by a rule, if it has one.
+    pub code: Option<String>,
     /// Why the session ended, if it did.
     pub closed: Option<CloseReason>,
     /// How long it held commands or content.
@@ -180,7 +182,7 @@ impl Scene {
     /// A rule slowed something down and the session is not through with it.
     fn is_held(&self, events: &[Event]) -> bool {
         let slowed = |event: &Event| match &event.what {
-            Observation::Decided { decision, .. } => decision.action == crate::policy::ActionKind::Throttle,
+            Observation::Decided { decision, .. } => decision.action == ActionKind::Throttle,
             _ => false,
         };
         !self.stage.is_closing() && !self.stage.is_idle() && events.iter().any(slowed)
@@ -194,6 +196,9 @@ impl Played {
         for event in came.events {
             match event.what {
                 Observation::Decided { decision, .. } => played.decisions.push(*decision),
+                Observation::CommandCompleted { code: Some(code), by: Answered::Policy, .. } => {
+                    played.code.get_or_insert_with(|| code.to_string());
+                }
                 Observation::Closed { reason, .. } => played.closed = Some(reason),
                 _ => {}
             }
@@ -208,6 +213,7 @@ impl Played {
         self.client_gets.extend(later.client_gets);
         self.decisions.extend(later.decisions);
         self.decisions.dedup();
+        self.code = self.code.take().or(later.code);
         self.closed = self.closed.or(later.closed);
         self.waited += later.waited;
     }
@@ -215,6 +221,13 @@ impl Played {
     /// What rules did, those that only watch left out.
     pub fn enforced(&self) -> impl Iterator<Item = &Decision> {
         self.decisions.iter().filter(|decision| decision.mode == Mode::Enforce)
+    }
+
+    /// What is told of it: by the first rule that did something, or else by the first that would have.
+    #[must_use]
+    pub fn told(&self) -> Option<&Decision> {
+        let acts = |decision: &&Decision| decision.action != ActionKind::Allow;
+        self.enforced().find(acts).or_else(|| self.enforced().next()).or_else(|| self.would().next())
     }
 
     /// The rules that would have acted if they were enforced.

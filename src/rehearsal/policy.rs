@@ -31,8 +31,8 @@ struct Asked {
 struct Watcher(Arc<Mutex<Asked>>);
 
 impl Watch for Watcher {
-    fn judged(&self, policy: &Policy, facts: &Facts<'_>, _verdict: &Verdict) {
-        let explanation = policy.explain(facts);
+    fn judged(&self, policy: &Policy, facts: &Facts<'_>, verdict: &Verdict) {
+        let explanation = policy.explain(facts, verdict);
         let mut asked = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let matched = explanation.rules.iter().filter(|rule| rule.matches());
         asked.matched.extend(matched.map(|rule| rule.name.clone()));
@@ -96,7 +96,13 @@ impl Rehearsed {
         self.lock().matched.contains(rule)
     }
 
-    /// What was asked on the way to where a case begins is no part of it.
+    /// A case begins: what was asked on the way there, and what throttles let through before, is no part of it.
+    pub fn begin(&self) {
+        self.forget_the_way();
+        self.handle.current().forget_taken();
+    }
+
+    /// What was asked until now is no part of what comes.
     pub fn forget_the_way(&self) {
         self.lock().now.clear();
     }

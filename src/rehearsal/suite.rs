@@ -149,6 +149,7 @@ pub fn run(files: &[PathBuf], filter: Option<&str>) -> Result<Report, SuiteError
 
 fn run_case(case: &Case, defaults: &Given, folder: &Path, policy: &Rehearsed) -> Result<Outcome, SuiteError> {
     let impossible = |why: &str| vec![Difference::new("given", "the session comes to where the case begins", why)];
+    policy.begin();
     let given = match policy.settle(case.given.clone().or(defaults)) {
         Ok(given) => given,
         Err(why) => return Ok(Outcome { name: case.name.clone(), differences: impossible(&why) }),
@@ -162,11 +163,11 @@ fn run_case(case: &Case, defaults: &Given, folder: &Path, policy: &Rehearsed) ->
     };
     let played = match conversation {
         Some(text) => {
-            policy.forget_the_way();
+            policy.begin();
             transcript::play(&text, &given, policy.handle())
         }
         None => Scene::set(&given, policy.handle()).map(|mut scene| {
-            policy.forget_the_way();
+            policy.begin();
             (scene.play(&case.send.lines(), &case.server), Vec::new())
         }),
     };
@@ -204,6 +205,21 @@ fn compare(expect: &Expect, played: &Played, policy: &Rehearsed) -> Vec<Differen
     if let Some(expected) = &expect.would {
         let would: Vec<String> = played.would().map(|decision| decision.rule.to_string()).collect();
         differ("would", expected.lines().join(", "), would.join(", "));
+    }
+    let told = played.told();
+    if let Some(expected) = expect.level {
+        let level = told.map_or("(not logged)", |decision| decision.level.as_label());
+        differ("level", expected.as_label().to_owned(), level.to_owned());
+    }
+    if let Some(expected) = &expect.tags {
+        let tags = told.map(|decision| decision.tags.join(", ")).unwrap_or_default();
+        differ("tags", expected.lines().join(", "), tags);
+    }
+    if let Some(expected) = expect.alert {
+        differ("alert", expected.to_string(), told.is_some_and(|decision| decision.alert).to_string());
+    }
+    if let Some(expected) = &expect.code {
+        differ("code", expected.clone(), played.code.clone().unwrap_or_else(|| "none".to_owned()));
     }
     if let Some(expected) = expect.closes {
         differ("closes", expected.to_string(), played.closed.is_some().to_string());

@@ -140,6 +140,30 @@ fn a_warning_is_shown_and_no_refusal() {
 }
 
 #[test]
+fn a_file_of_rules_is_checked_as_one_that_is_included() {
+    let rules = "[[group]]\nname = \"hr\"\nfile = \"hr.txt\"\n\
+        [[rule]]\nname = \"all\"\neffect = \"destroy\"\naction = \"deny\"\nlistener = \"imaps\"\n\
+        [[rule]]\nname = \"some\"\neffect = \"destroy\"\nlistener = \"imaps\"\ngroup = \"hr\"\naction = \"deny\"\n";
+    let folder = tempfile::tempdir().unwrap();
+    file(folder.path(), "hr.txt", "ann\n");
+    let path = file(folder.path(), "rules.toml", rules);
+    let (code, shown, _) = run(&["check", "--config", path.to_str().unwrap()]);
+    assert_eq!(code, 0, "{shown}");
+    assert!(shown.starts_with("ok    rules ") && shown.contains("rules.toml (2 rules, 1 group; "), "{shown}");
+    assert!(shown.contains("warning[MW-1506]") && shown.ends_with("0 errors, 1 warning\n"), "{shown}");
+
+    let path = file(folder.path(), "rules.toml", &rules.replace("hr.txt", "absent.txt"));
+    let (code, shown, _) = run(&["check", "--config", path.to_str().unwrap()]);
+    assert!(code == 1 && shown.contains("error[MW-1601]"), "{shown}");
+    // whatever is more than that is a configuration, and needs a listener
+    for more in ["", "[policy]\ndefault = \"deny\"\n"] {
+        let path = file(folder.path(), "rules.toml", more);
+        let (code, shown, _) = run(&["check", "--config", path.to_str().unwrap()]);
+        assert!(code == 1 && shown.contains("error[MW-1307]"), "{shown}");
+    }
+}
+
+#[test]
 fn quiet_says_nothing_of_a_good_file() {
     let folder = tempfile::tempdir().unwrap();
     let path = file(folder.path(), "a.toml", SMALL);

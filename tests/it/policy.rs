@@ -239,3 +239,62 @@ fn a_case_can_be_about_a_member_of_a_group_and_a_folder_of_any_name() {
         assert!(code == 1 && shown.contains(why), "{shown}");
     }
 }
+
+#[test]
+fn a_case_owes_a_throttle_nothing_for_those_before_it() {
+    let rules = "[[rule]]\nname = \"slow\"\naction = \"throttle\"\neffect = \"read\"\n\
+        throttle = { messages_per_minute = 60, per = \"user\" }\n";
+    let case = "[[case]]\nname = \"NAME\"\ngiven = { selected = \"INBOX\", sizes = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10] }\n\
+        send = ['a FETCH 1:10 FLAGS', 'b FETCH 1:3 FLAGS']\nexpect = { action = \"throttle\", waits = \"3s\" }\n";
+    let cases = case.replace("NAME", "one") + &case.replace("NAME", "another");
+    let folder = folder(&[("a.toml", rules), ("a.test.toml", &cases)]);
+    let (code, shown, _) = run_in(folder.path(), &["policy", "test", "a.toml"]);
+    assert_eq!(code, 0, "{shown}");
+}
+
+const NOTED: &str = "[[rule]]\nname = \"later\"\neffect = \"read\"\naction = \"deny\"\nmode = \"observe\"\nlog = \"debug\"\n\
+    [[rule]]\nname = \"keep\"\neffect = \"destroy\"\naction = \"deny\"\ncode = \"CANNOT\"\nlog = \"warn\"\n\
+    tags = [\"retention\", \"hr\"]\nalert = true\n\
+    [[rule]]\nname = \"slow\"\ncommand = \"FETCH\"\naction = \"throttle\"\nthrottle = { messages_per_minute = 60 }\n";
+
+#[test]
+fn a_case_can_say_what_is_logged_and_with_which_code_is_refused() {
+    let case = |name: &str, send: &str, expect: &str| {
+        format!(
+            "[[case]]\nname = \"{name}\"\ngiven = {{ selected = \"INBOX\" }}\nsend = '{send}'\nexpect = {{ {expect} }}\n"
+        )
+    };
+    let cases = [
+        case("refused", "a EXPUNGE", r#"level = "warn", tags = ["retention", "hr"], alert = true, code = "CANNOT""#),
+        case(
+            "would be",
+            "a FETCH 1 FLAGS",
+            r#"rule = "slow", level = "info", tags = [], alert = false, code = "none""#,
+        ),
+        case("only watched", "a SEARCH ALL", r#"would = "later", level = "debug""#),
+    ];
+    let folder = folder(&[("a.toml", NOTED), ("a.test.toml", &cases.concat())]);
+    let (code, shown, errors) = run_in(folder.path(), &["policy", "test", "a.toml"]);
+    assert_eq!((code, errors.as_str()), (0, ""), "{shown}");
+
+    let wrong = cases.concat().replace("\"hr\"]", "\"board\"]").replace("CANNOT", "NOPERM").replace("debug", "error");
+    fs::write(folder.path().join("a.test.toml"), wrong.replace("alert = true", "alert = false")).unwrap();
+    let (code, shown, _) = run_in(folder.path(), &["policy", "test", "a.toml"]);
+    assert_eq!(code, 1);
+    insta::assert_snapshot!(shown, @"");
+}
+
+#[test]
+fn an_explanation_shows_what_is_logged_and_how_long_it_waits() {
+    let folder = folder(&[("a.toml", NOTED)]);
+    let explain = |command: &str| {
+        let sizes = "sizes = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13]";
+        let place = ["--selected", "INBOX", "--given", sizes, command];
+        let arguments = [&["policy", "explain", "--config", "a.toml"], &place[..]].concat();
+        let (_, shown, _) = run_in(folder.path(), &arguments);
+        let (_, shown) = shown.split_once("  →").unwrap();
+        format!("→{shown}")
+    };
+    insta::assert_snapshot!(explain("a EXPUNGE"), @"");
+    insta::assert_snapshot!(explain("a FETCH 1:13 FLAGS"), @"");
+}

@@ -36,8 +36,9 @@ pub fn expression(octets: &[u8]) {
             answer: None,
         };
         let policy = Policy::new(vec![denies.clone(), allows.clone()]);
-        let said = policy.explain(&facts);
-        let refused = matches!(policy.judge(&facts).outcome, Outcome::Deny(_));
+        let verdict = policy.judge(&facts);
+        let said = policy.explain(&facts, &verdict);
+        let refused = matches!(verdict.outcome, Outcome::Deny(_));
         assert_eq!(refused, said.action == ActionKind::Deny, "{text}");
     }
 }

@@ -9,7 +9,7 @@ use anyhow::Context;
 use crate::cli::terminal::{complain, say};
 use crate::cli::{EXIT_NO, Globals};
 use crate::config::Paint;
-use crate::policy::{ActionKind, Explanation, Looked, Mode};
+use crate::policy::{ActionKind, Decision, Explanation, Looked, Mode};
 use crate::rehearsal::{Given, Rehearsed, Scene, converse};
 use crate::wire::Protocol;
 
@@ -73,7 +73,7 @@ impl Args {
         let played = match conversation {
             Some(text) => converse(&text, &given, policy.handle()).map(|(played, _)| played),
             None => Scene::set(&given, policy.handle()).map(|mut scene| {
-                policy.forget_the_way();
+                policy.begin();
                 scene.play(&self.command, &[])
             }),
         };
@@ -125,9 +125,20 @@ fn show(out: &mut String, explanation: &Explanation, paint: Paint) -> std::fmt::
     }
     let action = explanation.action.as_label();
     match &explanation.rule {
-        Some(rule) => writeln!(out, "  → {action}, by rule `{rule}`\n"),
-        None => writeln!(out, "  → {action}: no rule that acts matches, so the default decides\n"),
+        Some(rule) => writeln!(out, "  → {action}, by rule `{rule}`")?,
+        None => writeln!(out, "  → {action}: no rule that acts matches, so the default decides")?,
     }
+    if !explanation.wait.is_zero() {
+        writeln!(out, "    waits {}", humantime_serde::re::humantime::format_duration(explanation.wait))?;
+    }
+    for decision in &explanation.decisions {
+        let Decision { rule, level, tags, alert, .. } = decision;
+        let tags = if tags.is_empty() { String::new() } else { format!(", tags {}", tags.join(" ")) };
+        let alert = if *alert { ", alert" } else { "" };
+        let would = if decision.mode == Mode::Observe { ", would have acted" } else { "" };
+        writeln!(out, "    logged as {}: rule `{rule}`{would}{tags}{alert}", level.as_label())?;
+    }
+    writeln!(out)
 }
 
 fn show_rule(out: &mut String, rule: &Looked, paint: Paint) -> std::fmt::Result {

@@ -57,7 +57,10 @@ impl Imap {
             self.sizes.largest(set, command.name.starts_with("UID "), &self.view)
         };
         let size = parts.announced.or_else(known);
-        Gathered::new(parts, size)
+        // a set names no message twice, and none that is not there
+        let exists = self.view.exists().filter(|_| parts.set.is_some()).map(u64::from);
+        let messages = parts.messages.into_iter().chain(exists).min();
+        Gathered { messages, ..Gathered::new(parts, size) }
     }
 
     /// What kind of command it is, before its arguments are looked at.

@@ -132,7 +132,7 @@ impl Imap {
                 from = urls;
             }
             // what the mailbox left behind says is not for a client that has left it
-            DataKind::Size | DataKind::Expunge { .. } | DataKind::Vanished { .. }
+            DataKind::Size { .. } | DataKind::Expunge { .. } | DataKind::Vanished { .. }
                 if matches!(self.phase, Phase::Detach(_)) =>
             {
                 data.drop = true;
@@ -140,7 +140,8 @@ impl Imap {
             DataKind::Expunge { number } => self.expunged(number, now, out),
             DataKind::Vanished { set } => self.vanished(line.get(set..).unwrap_or_default(), now, out),
             DataKind::Enabled if end.is_some() => self.enabled(line),
-            DataKind::Size | DataKind::Enabled | DataKind::Other => {}
+            DataKind::Size { exists } => self.view.has(exists),
+            DataKind::Enabled | DataKind::Other => {}
         }
         self.responses.progress = Progress::Data(data);
         match end {
@@ -165,7 +166,8 @@ impl Imap {
             DataKind::Expunge { number } => self.expunged(number, now, out),
             DataKind::Vanished { set } => self.vanished(line.get(set..).unwrap_or_default(), now, out),
             DataKind::Enabled => self.enabled(line),
-            DataKind::Size | DataKind::Other => {}
+            DataKind::Size { exists } => self.view.has(exists),
+            DataKind::Other => {}
         }
         true
     }

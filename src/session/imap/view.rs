@@ -17,6 +17,8 @@ const MOST_VANISHED: u32 = 4096;
 #[derive(Debug, Default)]
 pub(super) struct View {
     uid_validity: Option<u32>,
+    /// How many messages it has at most.
+    exists: Option<u32>,
     /// By number, not overlapping.
     runs: Vec<Run>,
 }
@@ -39,6 +41,16 @@ impl View {
 
     pub(super) fn uid_validity(&self) -> Option<u32> {
         self.uid_validity
+    }
+
+    /// `* n EXISTS`: how many messages there are (RFC 9051 §7.4.1).
+    pub(super) fn has(&mut self, exists: Option<u32>) {
+        self.exists = exists.or(self.exists);
+    }
+
+    /// How many messages there are at most, if that was told.
+    pub(super) fn exists(&self) -> Option<u32> {
+        self.exists
     }
 
     /// A FETCH response told both. What contradicts it is forgotten.
@@ -111,6 +123,7 @@ impl View {
         if number == 0 {
             return None;
         }
+        self.exists = self.exists.map(|exists| if number <= exists { exists - 1 } else { exists });
         let uid = self.uid_of(number);
         let at = self.runs.partition_point(|run| run.number <= number);
         if let (Some(_), Some(last)) = (uid, at.checked_sub(1)) {

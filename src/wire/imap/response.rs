@@ -98,7 +98,10 @@ pub enum DataKind {
         urls: usize,
     },
     /// `* n EXISTS`, `* n RECENT`: sizes of the selected mailbox.
-    Size,
+    Size {
+        /// How many messages it has; none of RECENT.
+        exists: Option<u32>,
+    },
     /// `* n EXPUNGE`: the message with this sequence number is gone.
     Expunge {
         /// Its sequence number.
@@ -166,13 +169,11 @@ fn untagged(text: &[u8]) -> ResponseHead<'_> {
 }
 
 fn numbered(text: &[u8], digits: &[u8], end: usize) -> DataKind {
-    let number = digits
-        .iter()
-        .try_fold(0_u32, |value, digit| match digit {
-            b'0'..=b'9' => value.checked_mul(10)?.checked_add(u32::from(digit - b'0')),
-            _ => None,
-        })
-        .unwrap_or(0);
+    let number = digits.iter().try_fold(0_u32, |value, digit| match digit {
+        b'0'..=b'9' => value.checked_mul(10)?.checked_add(u32::from(digit - b'0')),
+        _ => None,
+    });
+    let (exists, number) = (number, number.unwrap_or(0));
     let (word, body) = word_at(text, end + 1);
     if word.eq_ignore_ascii_case(b"FETCH") || word.eq_ignore_ascii_case(b"CONVERTED") {
         DataKind::Fetch { number, uid: false, body }
@@ -180,8 +181,10 @@ fn numbered(text: &[u8], digits: &[u8], end: usize) -> DataKind {
         DataKind::Fetch { number, uid: true, body }
     } else if word.eq_ignore_ascii_case(b"EXPUNGE") {
         DataKind::Expunge { number }
-    } else if word.eq_ignore_ascii_case(b"EXISTS") || word.eq_ignore_ascii_case(b"RECENT") {
-        DataKind::Size
+    } else if word.eq_ignore_ascii_case(b"EXISTS") {
+        DataKind::Size { exists }
+    } else if word.eq_ignore_ascii_case(b"RECENT") {
+        DataKind::Size { exists: None }
     } else {
         DataKind::Other
     }
@@ -294,7 +297,9 @@ mod tests {
             ("* 7 uidfetch (BODY[] {3}", DataKind::Fetch { number: 7, uid: true, body: 12 }),
             ("* 2 converted (TAG \"a\") (", DataKind::Fetch { number: 2, uid: false, body: 13 }),
             ("* URLFETCH \"x\" {3}", DataKind::UrlFetch { urls: 10 }),
-            ("* 5 EXISTS\r\n", DataKind::Size),
+            ("* 5 EXISTS\r\n", DataKind::Size { exists: Some(5) }),
+            ("* 4294967296 exists\r\n", DataKind::Size { exists: None }),
+            ("* 2 RECENT\r\n", DataKind::Size { exists: None }),
             ("* 5 EXPUNGE\r\n", DataKind::Expunge { number: 5 }),
             ("* VANISHED 1:3\r\n", DataKind::Vanished { set: 11 }),
             ("* capability IMAP4rev1\r\n", DataKind::Capability { list: 13 }),
