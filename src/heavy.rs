@@ -188,9 +188,8 @@ impl Adding {
         if let Some(sums) = self.mailboxes.get_mut(mailbox) {
             add(sums, measure, value);
         } else {
-            let mut sums = Sums::default();
-            add(&mut sums, measure, value);
-            self.mailboxes.insert(cut(mailbox), sums);
+            // by its whole name it is not found if that is too long to be kept
+            add(self.mailboxes.entry(cut(mailbox)).or_default(), measure, value);
         }
     }
 

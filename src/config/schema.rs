@@ -276,6 +276,18 @@ mod tests {
     }
 
     #[test]
+    fn the_manual_has_a_row_for_every_key_of_an_inner_table() {
+        let manual = include_str!("../../docs/configuration.md");
+        for inner in [&rule::REWRITE, &rule::THROTTLE] {
+            let header = format!("\n### `{}`\n", inner.name);
+            let (_, text) = manual.split_once(&header).unwrap_or_else(|| panic!("the manual has no{header}"));
+            let rows = text.split("\n#").next().into_iter().flat_map(str::lines);
+            let keys = rows.filter_map(|row| row.strip_prefix("| `")?.split_once('`')).map(|(key, _)| key);
+            assert!(keys.eq(inner.keys.iter().map(|key| key.name)), "{}", inner.name);
+        }
+    }
+
+    #[test]
     fn demands_exactly_the_keys_that_have_no_default() {
         for section in SECTIONS {
             let lines: Vec<&str> = section.keys.iter().filter_map(|key| key.needed).collect();

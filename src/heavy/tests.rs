@@ -79,3 +79,19 @@ fn what_is_older_than_two_hours_is_forgotten() {
     kept.turn(after(9 * PERIOD_SECONDS));
     assert_eq!(kept.before.since, after(9 * PERIOD_SECONDS));
 }
+
+#[test]
+fn what_is_fetched_from_a_mailbox_with_a_long_name_adds_up() {
+    let (heavy, info) = (HeavyHitters::new(), info(1));
+    heavy.opened(&info);
+    let mailbox: Arc<str> = "x".repeat(NAME + 1).into();
+    let retrieved = || {
+        let message = MessageRef { mailbox: Some(Arc::clone(&mailbox)), ..MessageRef::default() };
+        let what = Observation::Retrieved { id: None, message, extent: Extent::Whole, octets: 100 };
+        Event { at: Duration::ZERO, what }
+    };
+    heavy.events(&info, &[retrieved(), retrieved(), retrieved()]);
+    heavy.closed(&info, 0, 0);
+    let rows = heavy.top(By::Mailboxes, Measure::Octets, 9).rows;
+    assert_eq!(rows.iter().map(|row| row.value).collect::<Vec<_>>(), [300]);
+}

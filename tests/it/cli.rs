@@ -359,9 +359,10 @@ fn keys_of(toml: &str) -> Vec<String> {
     let mut section = "";
     let mut keys = Vec::new();
     for line in toml.lines() {
+        let line = line.strip_prefix("# ").unwrap_or(line);
         if line.starts_with('[') {
             section = line.trim_matches(['[', ']']);
-        } else if let Some((key, _)) = line.trim_start_matches("# ").split_once(" = ")
+        } else if let Some((key, _)) = line.split_once(" = ")
             && key.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')
         {
             keys.push(format!("{section}.{key}"));
@@ -379,7 +380,12 @@ fn keys_of_the_manual() -> Vec<String> {
     for line in MANUAL.lines() {
         if let Some(header) = line.strip_prefix("## `") {
             section = header.trim_matches(['[', ']', '`']);
-        } else if let Some((key, _)) = line.strip_prefix("| `").and_then(|row| row.split_once('`')) {
+        } else if line.starts_with("### `") {
+            // a table inside a section: config::schema compares it
+            section = "";
+        } else if let Some((key, _)) =
+            line.strip_prefix("| `").filter(|_| !section.is_empty()).and_then(|row| row.split_once('`'))
+        {
             keys.push(format!("{section}.{key}"));
         }
     }

@@ -84,6 +84,52 @@ fn an_explanation_shows_what_the_expression_saw() {
     insta::assert_snapshot!(shown);
 }
 
+#[test]
+fn the_references_shared_folders_are_open_to_their_domain_only() {
+    let reference = include_str!("../../docs/policy.md");
+    let rule = reference.split("```toml\n").find(|block| block.starts_with("[[rule]]")).unwrap();
+    let rule = rule.split("```").next().unwrap();
+    let cases = r#"
+given = { user = "bob@acme.example", selected = "INBOX" }
+[[case]]
+name = "his own, and what is elsewhere"
+send = [
+  "a STATUS Shared/acme.example (MESSAGES)", "b CREATE Shared/acme.example/x", "c COPY 1 Shared/acme.example",
+  'd STATUS "/Shared/acme.example" (MESSAGES)', "e RENAME Foo Bar", "f STATUS Shared (MESSAGES)",
+]
+expect = { action = "allow", client_gets = ["a OK *", "b OK *", "c OK *", "d OK *", "e OK *", "f OK *"] }
+[[case]]
+name = "no other's, in no spelling"
+send = [
+  "a STATUS Shared/acme.example.evil (MESSAGES)", "b STATUS Shared/other.example (MESSAGES)", "c COPY 1 Shared/other.example",
+  "d STATUS Shared.other.example (MESSAGES)", "e STATUS Shared//other.example (MESSAGES)", "f STATUS Shared./other.example (MESSAGES)",
+  "g STATUS .Shared.other.example (MESSAGES)", "h RENAME Shared Bar", "i RENAME Shared/acme.example/x Shared/acme.example/y",
+]
+expect = { client_gets = ["a NO *", "b NO *", "c NO *", "d NO *", "e NO *", "f NO *", "g NO *", "h NO *", "i NO *"], server_gets = [] }
+[[case]]
+name = "none for who has no domain"
+given = { user = "bob" }
+send = ["a STATUS Shared/acme.example (MESSAGES)", "b STATUS Shared/ (MESSAGES)"]
+expect = { action = "deny", client_gets = ["a NO *", "b NO *"] }
+[[case]]
+name = "nor in a list"
+transcript = '''
+S: * OK [CAPABILITY IMAP4rev1] ready
+C: a LOGIN bob@acme.example secret
+S: a OK in
+C: b LIST "" *
+S: * LIST () "/" Shared/acme.example
+S: * LIST () "/" Shared/acme.example.evil
+S: b OK done
+<- * LIST () "/" Shared/acme.example
+<- b OK done
+'''
+"#;
+    let folder = folder(&[("a.toml", rule), ("a.test.toml", cases)]);
+    let (code, shown, errors) = run_in(folder.path(), &["policy", "test", "--threshold", "100", "a.toml"]);
+    assert_eq!((code, errors.as_str()), (0, ""), "{shown}");
+}
+
 /// A rule for each attribute that shows it, whatever it is, and lets the search go on.
 fn onlookers() -> String {
     let reference = include_str!("../../docs/policy.md");

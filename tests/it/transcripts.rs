@@ -7,6 +7,7 @@
 mod any_octets;
 mod event;
 mod play;
+mod runs;
 pub(crate) mod script;
 
 use std::path::{Path, PathBuf};

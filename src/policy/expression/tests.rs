@@ -351,3 +351,34 @@ fn the_reference_names_every_attribute_and_its_type() {
         Attribute::ALL.iter().map(|attribute| (attribute.as_label(), attribute.type_name())).collect();
     assert_eq!(rows, known);
 }
+
+#[test]
+fn what_fails_or_is_not_known_in_one_part_leaves_others_as_they_are() {
+    let known = fetch(&[]);
+    for (text, truth) in [
+        ("(0 - 9223372036854775807 - 1 - minute) / (minute - 1) > 0", Truth::Unknown),
+        ("(0 - 9223372036854775807 - 1 - minute) % (minute - 1) > 0", Truth::Unknown),
+        ("-(0 - 9223372036854775807 - 1 - minute) > 0", Truth::Unknown),
+        ("minute / minute == 1 || hour == 8", Truth::Holds),
+        ("minute % minute == 1 && hour == 7", Truth::Fails),
+        (r#"["Archive", "b"].exists(x, x == "Archive" ? minute / minute == 1 : hour == 8)"#, Truth::Holds),
+        (r#"["Archive", "b"].all(x, x == "Archive" ? minute / minute == 1 : hour == 7)"#, Truth::Fails),
+        (r#"["Archive", "b"].all(x, x == "Archive" ? minute / minute == 1 : hour == 8)"#, Truth::Unknown),
+        // names that mean something to the language elsewhere
+        (r#"mailboxes.exists(size, size(size) > 2 && size in ["Archive"])"#, Truth::Holds),
+        (r#"mailboxes.all(__result__, __result__ == "Archive")"#, Truth::Holds),
+        (r#"mailboxes.exists(string, string == "Archive")"#, Truth::Holds),
+    ] {
+        assert_eq!(ask(text, &known), truth, "{text}");
+    }
+    let unknown = Facts { session: SessionFacts { user: None, ..known.session }, ..known };
+    for (text, truth) in [
+        (r#"["a", "b"].exists(x, x == user || x == "b")"#, Truth::Holds),
+        (r#"["a", "b"].all(x, x == user && x == "a")"#, Truth::Fails),
+        (r#"!("a" in groups) || domain != "x" || size(groups) == 0"#, Truth::Unknown),
+        (r#"user == "a" ? hour < 25 : hour < 25"#, Truth::Unknown),
+        (r#"hour == 8 ? hour == 8 : user == "a""#, Truth::Holds),
+    ] {
+        assert_eq!(ask(text, &unknown), truth, "{text}");
+    }
+}

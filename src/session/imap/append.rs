@@ -41,7 +41,7 @@ impl Imap {
     /// The octets of a message literal follow.
     pub(super) fn begin_octets(&mut self, mut body: Body, now: Instant, out: &mut Outbox) {
         let octets = body.octets;
-        self.say_text(Speaker::Client, self.open_id(), format!("‹literal, {octets} octets›"), octets, now, out);
+        self.say_text(Speaker::Client, self.open_id(), format_args!("‹literal, {octets} octets›"), octets, now, out);
         self.commands.expect_octets(octets);
         body.stored.push(body.before.saturating_add(octets));
         if let Whose::Unjudged(id) = body.whose

@@ -44,12 +44,8 @@ impl Imap {
         self.rules.permits_all(&self.session_facts(self.last)).is_some()
     }
 
-    /// What the arguments of a command say, if a rule may ask.
+    /// What the arguments of a command say.
     fn gather(&self, command: &Command, octets: &[u8]) -> Gathered {
-        let session = self.session_facts(self.last);
-        if self.rules.permits(&session, self.sort_of(command)).is_some() {
-            return Gathered::default();
-        }
         let Some(parts) = Parts::read(octets, self.names) else { return Gathered::default() };
         let downloads = command.verb() == "FETCH";
         let known = || {
@@ -99,9 +95,13 @@ impl Imap {
         if matches!(command.name, "CAPABILITY" | "NOOP" | "LOGOUT" | "STARTTLS") {
             return Ok(Licence::plain(Policy::own()));
         }
+        let session = SessionFacts { user, ..self.session_facts(now) };
+        if let Some(permit) = self.rules.permits(&session, self.sort_of(command)) {
+            return Ok(Licence::plain(permit));
+        }
         let gathered = self.gather(command, octets);
         let facts = Facts {
-            session: SessionFacts { user, ..self.session_facts(now) },
+            session,
             command: command.verb(),
             operation: command.operation,
             effect: command.effect,

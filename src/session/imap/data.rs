@@ -232,7 +232,7 @@ impl Imap {
         let speaker = if data.drop { Speaker::UpstreamHeld } else { Speaker::Upstream };
         if data.untold > 0 {
             let octets = std::mem::take(&mut data.untold) + line.len() as u64;
-            self.say_text(speaker, None, format!("‹long line, {octets} octets›"), octets, now, out);
+            self.say_text(speaker, None, format_args!("‹long line, {octets} octets›"), octets, now, out);
         } else {
             self.say(speaker, None, line, now, out);
         }
@@ -275,7 +275,7 @@ impl Imap {
             urls.literal(announced);
         }
         let speaker = if data.drop { Speaker::UpstreamHeld } else { Speaker::Upstream };
-        self.say_text(speaker, None, format!("‹literal, {octets} octets›"), octets, now, out);
+        self.say_text(speaker, None, format_args!("‹literal, {octets} octets›"), octets, now, out);
         self.responses.framer.expect_octets(octets);
         data.behind = Behind::Literal;
         self.responses.progress = Progress::Data(data);

@@ -149,7 +149,7 @@ impl Imap {
                 sasl.cancelled = Some(Refusal::bad("The mail server asks for something else first"));
                 Bytes::from_static(CANCEL)
             };
-            self.say_text(Speaker::UpstreamHeld, id, format!("+ {MASK}"), line.len() as u64, now, out);
+            self.say_text(Speaker::UpstreamHeld, id, format_args!("+ {MASK}"), line.len() as u64, now, out);
             out.send(Side::Upstream, answer);
             return Fate::Drop;
         }

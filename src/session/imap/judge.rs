@@ -211,10 +211,12 @@ impl Imap {
         !self.client_tls && self.setup.terms.client_tls == TlsMode::Starttls
     }
 
-    /// The selected mailbox, if the command acts on its messages. A URL may be relative to it (RFC 5092 §9).
+    /// The selected mailbox, if the command acts on its messages. A URL may be relative to it (RFC 5092 §9), and
+    /// ESEARCH searches it where nothing else is said (RFC 7377 §2).
     pub(super) fn acted_on(&self, spec: &Spec, needs: &[&[&str]]) -> Option<&str> {
         let by_url = needs.iter().any(|group| group.contains(&"CATENATE") || group.contains(&"URLAUTH"));
-        self.selected.as_deref().filter(|_| spec.allowed == Allowed::Selected || by_url)
+        let may_act = spec.allowed == Allowed::Selected || by_url || spec.name == "ESEARCH";
+        self.selected.as_deref().filter(|_| may_act)
     }
 
     /// The policy's verdict on the response that names the user of an authentication exchange.

@@ -62,7 +62,8 @@ impl Imap {
             complete: true,
             rising: true,
             stored: Box::default(),
-            spec: None,
+            // answers are not judged now, but may be by the policy in force when they come
+            spec: Some(command.spec),
         }));
         let stand = self.pending.range(first..);
         if command.mailboxes.is_empty() {

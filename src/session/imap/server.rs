@@ -61,6 +61,11 @@ impl Responses {
         matches!(self.progress, Progress::Start)
     }
 
+    /// A rule may be asked about what comes next.
+    fn is_judged(&self) -> bool {
+        matches!(self.progress, Progress::Start | Progress::Unnamed(_))
+    }
+
     /// Inside a status line that is too long: what follows from it waits for its end.
     pub(super) fn is_cutting(&self) -> bool {
         matches!(self.progress, Progress::Cut { .. })
@@ -76,13 +81,10 @@ impl Imap {
     /// Works through the server's octets.
     pub(super) fn read_server(&mut self, inbox: &mut BytesMut, early: bool, now: Instant, out: &mut Outbox) -> Step {
         let hold = self.setup.terms.limits.status_line.saturating_mul(2).min(self.setup.terms.limits.inbox / 2);
-        let (mut run, mut step) = (0, Step::Stalled);
+        let (mut run, mut step, mut looked) = (0, Step::Stalled, inbox.is_empty());
         // lines of a kind come together: behind one that is not plain, none is looked for until there is one
         let mut seems_plain = !early && self.responses.at_boundary();
         self.responses.busy = true;
-        if !inbox.is_empty() && self.responses.at_boundary() {
-            self.looks = self.look_again();
-        }
         loop {
             if out.closing().is_some() || out.is_switching() || matches!(self.phase, Phase::Opaque) {
                 break;
@@ -90,6 +92,11 @@ impl Imap {
             if self.responses.at_boundary() && !self.local.is_empty() {
                 pass(inbox, &mut run, out);
                 self.send_local(out);
+            }
+            // not in the middle of content; behind it, the policy may be another than when it began
+            if !looked && self.responses.is_judged() {
+                self.looks = self.look_again();
+                looked = true;
             }
             let rest = inbox.get(run..).unwrap_or_default();
             let plain = if seems_plain { self.pass_plain_lines(rest, hold, now, out) } else { 0 };
@@ -236,7 +243,10 @@ impl Imap {
                 self.pass_status(line, &status, None, end.is_some(), now, out)
             }
             ResponseHead::Tagged { tag, status } => {
-                self.tagged(tag, &status, line, end.is_some(), waiting.early, now, out)
+                let fate = self.tagged(tag, &status, line, end.is_some(), waiting.early, now, out);
+                // an answer that does not reach the client leaves nothing to the next one
+                self.wording = None;
+                fate
             }
             ResponseHead::Continuation { text, .. } if end.is_some() => self.continuation(line, text, now, out),
             ResponseHead::Continuation { .. } => {

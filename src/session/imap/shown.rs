@@ -10,7 +10,7 @@ use bytes::BytesMut;
 
 use super::Imap;
 use super::data::Data;
-use super::phase::Pending;
+use super::phase::{Kind, Pending};
 use super::send;
 use super::server::{Fate, Progress};
 use crate::policy::{Answer, AnswerKind, Arguments, Edit, Facts, Looks, Mode, Outcome, Verdict};
@@ -221,7 +221,11 @@ impl Imap {
         if !self.judges_answers() {
             return;
         }
-        let spec = self.pending.get(at).and_then(|pending: &Pending| pending.spec);
+        let answered = self.pending.get(at);
+        if answered.is_some_and(|pending| matches!(pending.kind, Kind::Own | Kind::Compress)) {
+            return;
+        }
+        let spec = answered.and_then(|pending: &Pending| pending.spec);
         let code = status.code_name();
         let answer = Answer {
             status: Some(word_of(status.word)),

@@ -1,6 +1,7 @@
 //! What the session reports of what is said, and of breaches of the protocol.
 
 use std::borrow::Cow;
+use std::fmt;
 use std::time::Instant;
 
 use super::Imap;
@@ -39,22 +40,23 @@ impl Imap {
         if id.is_some() || line.starts_with(b"* ") || line.starts_with(b"[") {
             self.say(by, id, line, now, out);
         } else {
-            let text = format!("‹tag›{}", legible(line.get(end..).unwrap_or_default()));
-            self.say_text(by, id, text, line.len() as u64, now, out);
+            let rest = fmt::from_fn(|f| write!(f, "‹tag›{}", legible(line.get(end..).unwrap_or_default())));
+            self.say_text(by, id, rest, line.len() as u64, now, out);
         }
     }
 
-    /// Reports a text that stands for octets which are not shown.
+    /// Reports a text that stands for octets which are not shown. It is made only if it is reported.
     pub(super) fn say_text(
         &self,
         by: Speaker,
         id: Option<CommandId>,
-        text: String,
+        text: impl fmt::Display,
         octets: u64,
         now: Instant,
         out: &mut Outbox,
     ) {
         if self.is_transcribed(out) {
+            let text = text.to_string();
             out.observe(now, Observation::Said(Said { by, id, text, octets }));
         }
     }

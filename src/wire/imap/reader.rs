@@ -9,6 +9,7 @@ use std::ops::Range;
 
 use super::command::{self, Announced, Details, LiteralSpan, MessageHead, Reason};
 use super::lexer::{is_astring_octet, is_atom_octet, is_name_octet};
+use super::literal::WINDOW;
 use super::mailbox::{self, Names};
 use super::parts::{Part, Parts};
 use super::spec::Spec;
@@ -302,9 +303,12 @@ impl<'a> Reader<'a> {
         let start = self.at;
         let literal8 = self.eat(b'~');
         self.expect(b'{')?;
+        let digits = self.at;
         let Ok(size) = self.number64() else { return Err(wrong) };
+        // what the framer takes for too large, whatever the zeros before it
+        let is_overlong = self.at - digits >= WINDOW;
         let sync = !self.eat(b'+');
-        if !self.rest().starts_with(b"}\r\n") {
+        if is_overlong || !self.rest().starts_with(b"}\r\n") {
             return Err(wrong);
         }
         self.at += b"}\r\n".len();

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Instant;
 
+use mailwarden::policy::{Policy, PolicyHandle};
 use mailwarden::session::imap::Imap;
 use mailwarden::session::pop3::Pop3;
 use mailwarden::session::{CommandId, Inboxes, Outbox, Secured, Session, Setup};
@@ -62,6 +63,9 @@ impl std::fmt::Debug for Outcome {
 
 pub(crate) fn play(script: &Script, cuts: Cuts) -> Trace {
     let started = Instant::now();
+    if let Some(rules) = &script.first_rules {
+        script.terms.policy.replace(Policy::new(rules.clone()));
+    }
     let setup = Setup::offline(Arc::clone(&script.terms), script.protocol, 1, started);
     let session: Box<dyn Session> = match script.protocol {
         Protocol::Imap => Box::new(Imap::new(setup)),
@@ -76,6 +80,7 @@ pub(crate) fn play(script: &Script, cuts: Cuts) -> Trace {
         scribe: Scribe::default(),
         leaks: Vec::new(),
         questions: VecDeque::new(),
+        policy: script.terms.policy.clone(),
     };
     let mut steps = Vec::new();
     for (number, step) in script.steps.iter().enumerate() {
@@ -96,6 +101,7 @@ struct Player {
     leaks: Vec<String>,
     /// Commands about which somebody was asked.
     questions: VecDeque<CommandId>,
+    policy: PolicyHandle,
 }
 
 impl Player {
@@ -144,6 +150,7 @@ impl Player {
                 let closing = self.out.closing();
                 return (closing != Some(*reason)).then(|| format!("closing is {closing:?}"));
             }
+            Action::Rules(rules) => self.policy.replace(Policy::new(rules.clone())),
             Action::Open => return self.out.closing().map(|reason| format!("it is closed: {reason:?}")),
         }
         None

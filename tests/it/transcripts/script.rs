@@ -12,6 +12,8 @@ pub(crate) struct Script {
     file: PathBuf,
     pub(crate) protocol: Protocol,
     pub(crate) terms: Arc<Terms>,
+    /// The rules in force at the start, if others come later.
+    pub(crate) first_rules: Option<Vec<Rule>>,
     /// These must occur in no event and in no `Debug` of the session.
     pub(crate) secrets: Vec<String>,
     /// Whether it is replayed in other pieces too.
@@ -45,6 +47,8 @@ pub(crate) enum Action {
     Answered(bool),
     Closed(CloseReason),
     Open,
+    /// The policy is replaced by one of this rule, or of none.
+    Rules(Vec<Rule>),
 }
 
 impl Script {
@@ -59,9 +63,11 @@ impl Script {
             steps: vec![Step::new(0, Action::Start)],
         };
         reader.file(file, true)?;
+        let is_replaced = reader.steps.iter().any(|step| matches!(step.action, Action::Rules(_)));
+        let first_rules = is_replaced.then(|| reader.rules.clone());
         let terms = Arc::new(Terms { policy: PolicyHandle::new(Policy::new(reader.rules)), ..reader.terms });
         let Reader { file, protocol, secrets, is_cut, steps, .. } = reader;
-        Ok(Self { file, protocol, terms, secrets, is_cut, steps })
+        Ok(Self { file, protocol, terms, first_rules, secrets, is_cut, steps })
     }
 
     /// The blocks that a peer sends, each with the number of its step.
@@ -228,6 +234,8 @@ fn action(text: &str) -> Result<Action, String> {
         "answered" => Action::Answered(rest == "yes"),
         "closed" => Action::Closed(word(rest)?),
         "open" => Action::Open,
+        "rules" if rest.is_empty() => Action::Rules(Vec::new()),
+        "rules" => Action::Rules(vec![whole_rule(rest)?]),
         _ => return Err(format!("there is no `! {verb}`")),
     })
 }
