@@ -46,7 +46,8 @@ impl Pace {
         if level.fill >= 0 || self.rate == 0 {
             return Duration::ZERO;
         }
-        let micros = (-level.fill).div_euclid(i128::from(self.rate)) + 1;
+        let rate = i128::from(self.rate);
+        let micros = (rate - 1 - level.fill).div_euclid(rate);
         Duration::from_micros(u64::try_from(micros).unwrap_or(u64::MAX))
     }
 }
