@@ -21,7 +21,7 @@ pub use recorded::Unplayable;
 pub use replay::{Change, Replayed, Verdict, replay};
 pub use server::{Has, Says, Server};
 pub use stage::{Came, Stage};
-pub use suite::{Difference, FileOutcome, Outcome, Report, SuiteError, find, run};
+pub use suite::{Difference, FileOutcome, Outcome, Report, SuiteError, find, run, shown_wait};
 pub use transcript::play as converse;
 
 #[cfg(test)]

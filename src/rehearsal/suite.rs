@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use super::case::{Case, CaseFile, Expect, Given, OneOrMany};
 use super::play::{Played, Scene};
@@ -225,8 +226,7 @@ fn compare(expect: &Expect, played: &Played, policy: &Rehearsed) -> Vec<Differen
         differ("closes", expected.to_string(), played.closed.is_some().to_string());
     }
     if let Some(expected) = expect.waits {
-        let shown = |time| humantime_serde::re::humantime::format_duration(time).to_string();
-        differ("waits", shown(expected), shown(played.waited));
+        differ("waits", shown_wait(expected), shown_wait(played.waited));
     }
     for (what, expected, actual) in [
         ("client_gets", &expect.client_gets, &played.client_gets),
@@ -242,6 +242,13 @@ fn compare(expect: &Expect, played: &Played, policy: &Rehearsed) -> Vec<Differen
         }
     }
     differences
+}
+
+/// A wait in whole milliseconds: a throttle rounds up what it computes.
+#[must_use]
+pub fn shown_wait(wait: Duration) -> String {
+    let whole = Duration::from_millis(u64::try_from(wait.as_millis()).unwrap_or(u64::MAX));
+    humantime_serde::re::humantime::format_duration(whole).to_string()
 }
 
 /// Whether each line is as expected, `*` standing for any text.

@@ -10,7 +10,7 @@ use crate::cli::terminal::{complain, say};
 use crate::cli::{EXIT_NO, Globals};
 use crate::config::Paint;
 use crate::policy::{ActionKind, Decision, Explanation, Looked, Mode};
-use crate::rehearsal::{Given, Rehearsed, Scene, converse};
+use crate::rehearsal::{Given, Rehearsed, Scene, converse, shown_wait};
 use crate::wire::Protocol;
 
 const AFTER_HELP: &str = "\
@@ -129,7 +129,7 @@ fn show(out: &mut String, explanation: &Explanation, paint: Paint) -> std::fmt::
         None => writeln!(out, "  → {action}: no rule that acts matches, so the default decides")?,
     }
     if !explanation.wait.is_zero() {
-        writeln!(out, "    waits {}", humantime_serde::re::humantime::format_duration(explanation.wait))?;
+        writeln!(out, "    waits {}", shown_wait(explanation.wait))?;
     }
     for decision in &explanation.decisions {
         let Decision { rule, level, tags, alert, .. } = decision;
