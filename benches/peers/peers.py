@@ -139,6 +139,12 @@ class Unmetered(Mailwarden):
     on_request = True
 
 
+def thousand_rules(condition):
+    """Rules for all commands, for a few and for all that read, each with this condition for its number."""
+    kinds = ["", 'command = ["FETCH", "NOOP", "RETR"]\n', 'effect = "read"\n']
+    return [f'[[rule]]\nname = "rule {n}"\naction = "deny"\n{condition(n)}\n{kinds[n % 3]}' for n in range(1000)]
+
+
 class MailboxRules(Mailwarden):
     """The same with 1,000 rules on mailboxes that the sessions do not use."""
 
@@ -147,8 +153,7 @@ class MailboxRules(Mailwarden):
 
     @staticmethod
     def rules():
-        kinds = ["", 'command = ["FETCH", "NOOP", "RETR"]\n', 'effect = "read"\n']
-        return [f'[[rule]]\nname = "rule {n}"\naction = "deny"\nmailbox = "Projects/{n}"\n{kinds[n % 3]}' for n in range(1000)]
+        return thousand_rules(lambda n: f'mailbox = "Projects/{n}"')
 
 
 class UserRules(Mailwarden):
@@ -159,8 +164,7 @@ class UserRules(Mailwarden):
 
     @staticmethod
     def rules():
-        kinds = ["", 'command = ["FETCH", "NOOP", "RETR"]\n', 'effect = "read"\n']
-        return [f'[[rule]]\nname = "rule {n}"\naction = "deny"\nuser = "user{n}@example.org"\n{kinds[n % 3]}' for n in range(1000)]
+        return thousand_rules(lambda n: f'user = "user{n}@example.org"')
 
 
 class Relay(Peer):

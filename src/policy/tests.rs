@@ -28,7 +28,7 @@ fn one(action: &str, lines: &str) -> Policy {
 }
 
 // 2026-11-23 08:00 UTC, a Monday
-static CONNECTION: LazyLock<Connection> = LazyLock::new(|| Connection {
+pub(super) static CONNECTION: LazyLock<Connection> = LazyLock::new(|| Connection {
     listener: "imaps".into(),
     client: [192, 0, 2, 7].into(),
     accepted_at: 1_795_420_800,

@@ -1,21 +1,13 @@
 //! Expressions as tables of texts, facts and what comes of them.
 
 use std::sync::LazyLock;
-use std::time::Instant;
 
 use proptest::prelude::*;
 
-use super::super::{Answer, AnswerKind, Arguments, ClientTls, Connection, Facts, Item, Policy, Rule, SessionFacts};
+use super::super::tests::CONNECTION;
+use super::super::{Answer, AnswerKind, Arguments, ClientTls, Facts, Item, Policy, Rule, SessionFacts};
 use super::*;
-use crate::wire::{Effect, Operation, Protocol};
-
-// 2026-11-23 08:00 UTC, a Monday
-static CONNECTION: LazyLock<Connection> = LazyLock::new(|| Connection {
-    listener: "imaps".into(),
-    client: [192, 0, 2, 7].into(),
-    accepted_at: 1_795_420_800,
-    ..Connection::offline(Protocol::Imap, Instant::now())
-});
+use crate::wire::{Effect, Operation};
 
 static TLS: LazyLock<ClientTls> = LazyLock::new(|| ClientTls {
     version: "1.3",

@@ -294,17 +294,21 @@ async fn a_collector_that_does_not_answer_harms_no_session() {
     proxy.stop().await;
 }
 
+/// A proxy without TLS, of whose sessions this share is traced.
+fn in_clear(collector: &Collector, server: &Server, sample: u8) -> String {
+    format!(
+        "[tracing]\nendpoint = 'http://{}'\nsample = {sample}\n{}{}",
+        collector.address,
+        listener("tls = \"none\""),
+        upstream(server.address, "tls = \"none\"")
+    )
+}
+
 #[tokio::test]
 async fn a_stop_delivers_what_has_ended_and_what_it_ends() {
     let collector = Collector::start().await;
     let server = Server::start(None).await;
-    let text = format!(
-        "[tracing]\nendpoint = 'http://{}'\nsample = 1\n{}{}",
-        collector.address,
-        listener("tls = \"none\""),
-        upstream(server.address, "tls = \"none\"")
-    );
-    let proxy = Proxy::start(&text).await;
+    let proxy = Proxy::start(&in_clear(&collector, &server, 1)).await;
     let mut client = proxy.connect().await;
     greet_and_noop(&mut client).await;
     proxy.stop().await;
@@ -318,13 +322,7 @@ async fn a_stop_delivers_what_has_ended_and_what_it_ends() {
 async fn a_session_that_is_not_sampled_has_no_trace() {
     let collector = Collector::start().await;
     let server = Server::start(None).await;
-    let text = format!(
-        "[tracing]\nendpoint = 'http://{}'\nsample = 0\n{}{}",
-        collector.address,
-        listener("tls = \"none\""),
-        upstream(server.address, "tls = \"none\"")
-    );
-    let proxy = Proxy::start(&text).await;
+    let proxy = Proxy::start(&in_clear(&collector, &server, 0)).await;
     let mut client = proxy.connect().await;
     greet_and_noop(&mut client).await;
     drop(client);
