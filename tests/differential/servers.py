@@ -29,10 +29,16 @@ NOBODY = 65534
 PEERS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../target/peers")
 
 
+# What keeps the ports that were given from everybody else, as long as this program runs.
+held = []
+
+
 def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
+    """A port of loopback that the system gives to nobody else: bound, yet shared with a server told to listen on it."""
+    held.append(socket.socket())
+    held[-1].setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    held[-1].bind(("127.0.0.1", 0))
+    return held[-1].getsockname()[1]
 
 
 def wait_open(port, process):

@@ -17,25 +17,22 @@ const TOKEN: &str = "canary-0d6f1c-token-of-the-endpoint";
 /// A running proxy whose endpoint wants what is in `token`.
 fn guarded(directory: &Path) -> Daemon {
     let output = File::create(directory.join("log")).unwrap();
-    for _ in 0..5 {
-        let (admin, listener) = (free_port(), free_port());
-        let text = format!(
-            "[admin]\naddress = \"127.0.0.1:{admin}\"\ntoken_file = \"token\"\n\
-             [[listener]]\nname = \"imap\"\naddress = \"127.0.0.1:{listener}\"\nprotocol = \"imap\"\ntls = \"none\"\n\
-             upstream = \"server\"\n\
-             [[upstream]]\nname = \"server\"\naddress = \"127.0.0.1:{}\"\ntls = \"none\"\n",
-            Fake::start(Mood::Obliging).ports.imap
-        );
-        fs::write(directory.join("mailwarden.toml"), text).unwrap();
-        let mut command = Command::new(program());
-        command.args(["run", "--config"]).arg(directory.join("mailwarden.toml")).env("RUST_LOG", "trace");
-        command.stdout(output.try_clone().unwrap()).stderr(output.try_clone().unwrap());
-        let mut daemon = Daemon::spawn(&mut command);
-        if daemon.listens(&[admin, listener]) {
-            return daemon;
-        }
-    }
-    panic!("{}", fs::read_to_string(directory.join("log")).unwrap());
+    let (admin, listener) = (free_port(), free_port());
+    let text = format!(
+        "[admin]\naddress = \"127.0.0.1:{admin}\"\ntoken_file = \"token\"\n\
+         [[listener]]\nname = \"imap\"\naddress = \"127.0.0.1:{listener}\"\nprotocol = \"imap\"\ntls = \"none\"\n\
+         upstream = \"server\"\n\
+         [[upstream]]\nname = \"server\"\naddress = \"127.0.0.1:{}\"\ntls = \"none\"\n",
+        Fake::start(Mood::Obliging).ports.imap
+    );
+    fs::write(directory.join("mailwarden.toml"), text).unwrap();
+    let mut command = Command::new(program());
+    command.args(["run", "--config"]).arg(directory.join("mailwarden.toml")).env("RUST_LOG", "trace");
+    command.stdout(output.try_clone().unwrap()).stderr(output);
+    let mut daemon = Daemon::spawn(&mut command);
+    let listens = daemon.listens(&[admin, listener]);
+    assert!(listens, "{}", fs::read_to_string(directory.join("log")).unwrap());
+    daemon
 }
 
 fn reload(directory: &Path) -> Finished {

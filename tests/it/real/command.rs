@@ -1,11 +1,14 @@
 //! Programs run by the tests: with a deadline, and ended by their own process id.
 
+use std::cell::RefCell;
 use std::io::Read;
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::os::unix::fs::MetadataExt;
 use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
+
+use socket2::{Domain, Socket, Type};
 
 /// What a program left behind.
 pub(crate) struct Finished {
@@ -77,7 +80,7 @@ impl Daemon {
     /// Waits until every port takes connections. False when the program ended first.
     pub(crate) fn listens(&mut self, ports: &[u16]) -> bool {
         let end = Instant::now() + Duration::from_secs(20);
-        let all_open = ports.iter().all(|port| {
+        ports.iter().all(|port| {
             let address = SocketAddr::from((Ipv4Addr::LOCALHOST, *port));
             while TcpStream::connect(address).is_err() {
                 if self.child.try_wait().unwrap().is_some() || Instant::now() > end {
@@ -86,9 +89,7 @@ impl Daemon {
                 thread::sleep(Duration::from_millis(10));
             }
             true
-        });
-        // A port may be open because a stranger took it first; then the program has ended.
-        all_open && self.child.try_wait().unwrap().is_none()
+        })
     }
 }
 
@@ -107,9 +108,21 @@ impl Drop for Daemon {
     }
 }
 
-/// A port of loopback nobody listens on at this moment.
+thread_local! {
+    /// What keeps the ports that this test was given from everybody else, until its thread ends.
+    static HELD: RefCell<Vec<Socket>> = const { RefCell::new(Vec::new()) };
+}
+
+/// A port of loopback nobody listens on, and which the system gives to nobody else while this test runs: it is
+/// bound, so that it is neither chosen for another listener nor for a connection; and shared, so that a server
+/// which is told to may listen on it.
 pub(crate) fn free_port() -> u16 {
-    TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port()
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    socket.set_reuse_address(true).unwrap();
+    socket.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into()).unwrap();
+    let port = socket.local_addr().unwrap().as_socket_ipv4().expect("bound above").port();
+    HELD.with_borrow_mut(|held| held.push(socket));
+    port
 }
 
 /// Whether the tests run as root, as they do in a container.

@@ -29,7 +29,7 @@ pub(crate) struct Dovecot {
 }
 
 impl Dovecot {
-    /// Starts it with these messages in the inbox. Tries again when a port was taken meanwhile.
+    /// Starts it with these messages in the inbox.
     pub(crate) fn start(directory: &Path, authority: &Authority, messages: &[Vec<u8>]) -> Self {
         let home = directory.join("dovecot");
         fs::create_dir(&home).unwrap();
@@ -37,17 +37,14 @@ impl Dovecot {
         deliver(&mail, messages);
         fs::write(home.join("users"), format!("{USER}:{{PLAIN}}{PASSWORD}\n")).unwrap();
         let log = home.join("log");
-        for _ in 0..5 {
-            let clear = Ports { imap: free_port(), pop3: free_port() };
-            let implicit = Ports { imap: free_port(), pop3: free_port() };
-            let file = home.join("dovecot.conf");
-            fs::write(&file, configuration(&home, authority, clear, implicit)).unwrap();
-            let mut daemon = Daemon::spawn(Command::new(program()).args(["-F", "-c"]).arg(&file));
-            if daemon.listens(&[clear.imap, clear.pop3, implicit.imap, implicit.pop3]) {
-                return Self { clear, implicit, mail, log, _daemon: daemon };
-            }
-        }
-        panic!("Dovecot does not start:\n{}", fs::read_to_string(&log).unwrap_or_default());
+        let clear = Ports { imap: free_port(), pop3: free_port() };
+        let implicit = Ports { imap: free_port(), pop3: free_port() };
+        let file = home.join("dovecot.conf");
+        fs::write(&file, configuration(&home, authority, clear, implicit)).unwrap();
+        let mut daemon = Daemon::spawn(Command::new(program()).args(["-F", "-c"]).arg(&file));
+        let listens = daemon.listens(&[clear.imap, clear.pop3, implicit.imap, implicit.pop3]);
+        assert!(listens, "Dovecot does not start:\n{}", fs::read_to_string(&log).unwrap_or_default());
+        Self { clear, implicit, mail, log, _daemon: daemon }
     }
 
     /// Where a client that does TLS in this way connects.

@@ -1,9 +1,10 @@
 //! One server, and before it the proxy or nothing: the two places a scenario is played in.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Debug;
-use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+use std::{fs, io, thread};
 
 use aws_lc_rs::digest;
 use tempfile::TempDir;
@@ -157,31 +158,52 @@ pub(crate) fn hexadecimal(octets: &[u8]) -> String {
 
 /// The messages of a Maildir (and its folders): folder, flags and hash of each, counted, for names differ.
 /// Left out of the hash is the line `X-TUID`, a random mark that mbsync puts into what it copies.
+///
+/// A server that closes a mailbox moves what is new in it from folder to folder, for which a look may miss a
+/// message or meet it twice; so what counts is a look with the same files before and after it.
 pub(crate) fn maildir(root: &Path) -> BTreeMap<String, usize> {
-    // a server that closes a mailbox moves what is new in it, between our look at the folder and at the file
-    let looks = std::iter::repeat_with(|| look(root));
-    looks.take(20).find_map(Result::ok).unwrap_or_else(|| look(root).unwrap())
+    let deadline = Instant::now() + Duration::from_secs(10);
+    loop {
+        match look(root) {
+            Ok(Some(found)) => return found,
+            Ok(None) | Err(_) if Instant::now() < deadline => thread::yield_now(),
+            Ok(None) => panic!("{} does not come to rest", root.display()),
+            Err(error) => panic!("{}: {error}", root.display()),
+        }
+    }
 }
 
-fn look(root: &Path) -> std::io::Result<BTreeMap<String, usize>> {
+/// Nothing, where files came, went or moved meanwhile.
+fn look(root: &Path) -> io::Result<Option<BTreeMap<String, usize>>> {
+    let before = files(root)?;
     let mut found = BTreeMap::new();
+    for path in &before {
+        let folder = path.parent().expect("found in a folder");
+        let name = path.file_name().unwrap().to_string_lossy();
+        let flags = name.rsplit_once(":2,").map_or("", |(_, flags)| flags);
+        let place = folder.parent().unwrap().strip_prefix(root).unwrap().display();
+        let key = format!("{place}/{flags} {}", sha256(&without_mark(&fs::read(path)?)));
+        *found.entry(key).or_default() += 1;
+    }
+    Ok((files(root)? == before).then_some(found))
+}
+
+/// The files of all messages below `root`.
+fn files(root: &Path) -> io::Result<BTreeSet<PathBuf>> {
+    let mut files = BTreeSet::new();
     let mut folders = vec![root.to_owned()];
     while let Some(folder) = folders.pop() {
+        let inside = folder.file_name().is_some_and(|name| name == "cur" || name == "new");
         for entry in fs::read_dir(&folder)? {
             let path = entry?.path();
-            let inside = folder.file_name().is_some_and(|name| name == "cur" || name == "new");
             if path.is_dir() {
                 folders.push(path);
             } else if inside {
-                let name = path.file_name().unwrap().to_string_lossy();
-                let flags = name.rsplit_once(":2,").map_or("", |(_, flags)| flags);
-                let place = folder.parent().unwrap().strip_prefix(root).unwrap().display();
-                let key = format!("{place}/{flags} {}", sha256(&without_mark(&fs::read(&path)?)));
-                *found.entry(key).or_default() += 1;
+                files.insert(path);
             }
         }
     }
-    Ok(found)
+    Ok(files)
 }
 
 fn without_mark(message: &[u8]) -> Vec<u8> {

@@ -47,23 +47,20 @@ impl Mailwarden {
         more: &str,
     ) -> Self {
         let log = directory.join("mailwarden.log");
-        for _ in 0..5 {
-            let ports = Ports { imap: free_port(), pop3: free_port() };
-            let admin = free_port();
-            let file = directory.join("mailwarden.toml");
-            fs::write(&file, configuration(own, ports, admin, client, upstream, more)).unwrap();
-            let output = File::options().create(true).append(true).open(&log).unwrap();
-            let program = program();
-            let mut words = runner.iter().map(AsRef::as_ref).chain([program.as_os_str()]);
-            let mut command = Command::new(words.next().expect("the program at least"));
-            command.args(words).args(["run", "--config"]).arg(&file).env("RUST_LOG", "trace").env("NO_COLOR", "1");
-            command.stdout(output.try_clone().unwrap()).stderr(output);
-            let mut daemon = Daemon::spawn(&mut command);
-            if daemon.listens(&[ports.imap, ports.pop3, admin]) {
-                return Self { ports, admin, log, _daemon: daemon };
-            }
-        }
-        panic!("mailwarden does not start:\n{}", fs::read_to_string(&log).unwrap_or_default());
+        let ports = Ports { imap: free_port(), pop3: free_port() };
+        let admin = free_port();
+        let file = directory.join("mailwarden.toml");
+        fs::write(&file, configuration(own, ports, admin, client, upstream, more)).unwrap();
+        let output = File::options().create(true).append(true).open(&log).unwrap();
+        let program = program();
+        let mut words = runner.iter().map(AsRef::as_ref).chain([program.as_os_str()]);
+        let mut command = Command::new(words.next().expect("the program at least"));
+        command.args(words).args(["run", "--config"]).arg(&file).env("RUST_LOG", "trace").env("NO_COLOR", "1");
+        command.stdout(output.try_clone().unwrap()).stderr(output);
+        let mut daemon = Daemon::spawn(&mut command);
+        let listens = daemon.listens(&[ports.imap, ports.pop3, admin]);
+        assert!(listens, "mailwarden does not start:\n{}", fs::read_to_string(&log).unwrap_or_default());
+        Self { ports, admin, log, _daemon: daemon }
     }
 
     /// All it logged, at the most talkative level.
