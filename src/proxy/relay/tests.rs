@@ -143,7 +143,7 @@ pub(super) fn start(
         upstream_tls: None,
     };
     let hooks = crate::hook::Hooks::new(crate::hook::HookSet::default());
-    let relay = Relay {
+    let mut relay = Relay {
         session: Box::new(session),
         out: Outbox::new(now()),
         inboxes: Inboxes::default(),
