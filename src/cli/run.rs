@@ -10,7 +10,8 @@ use tokio_util::sync::CancellationToken;
 use super::terminal::{complain, refused};
 use super::{Globals, LogFormat, on_workers};
 use crate::config::{Config, ConfigErrors, Loaded, Problem, Source};
-use crate::proxy::{self, Bound, ReloadHandle, ReloadSource, RunError};
+use crate::proxy::{self, Bound, RunError};
+use crate::reload::{ReloadHandle, ReloadSource};
 
 const AFTER_HELP: &str = "\
 Ctrl-C or SIGTERM lets sessions finish and stops; a second one stops at once.

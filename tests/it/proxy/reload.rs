@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use mailwarden::proxy::ReloadOutcome;
+use mailwarden::reload::Outcome;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 
@@ -52,7 +52,7 @@ async fn new_rules_hold_from_the_next_command_of_every_session_and_none_is_dropp
             client.write_all(LIST).await.unwrap();
         }
         let outcome = soon(reloads.reload("test")).await;
-        assert!(matches!(outcome, ReloadOutcome::Applied(change) if change.added + change.removed == 1), "{outcome}");
+        assert!(matches!(outcome, Outcome::Applied(change) if change.added + change.removed == 1), "{outcome}");
         for client in &mut clients[..25] {
             assert!(line(client).await.starts_with("a1 "));
         }
@@ -71,16 +71,16 @@ async fn a_file_that_cannot_be_used_or_needs_a_restart_changes_nothing() {
     write(&path, &server, NO_LIST);
     let (proxy, reloads) = Proxy::start_from(&path).await;
     let mut client = client(&proxy).await;
-    assert_eq!(soon(reloads.reload("test")).await, ReloadOutcome::Unchanged);
+    assert_eq!(soon(reloads.reload("test")).await, Outcome::Unchanged);
     write(&path, &server, "[[rule]]\nname = \"x\"\naction = \"perhaps\"\n");
     let outcome = soon(reloads.reload("test")).await;
-    assert!(matches!(&outcome, ReloadOutcome::Refused(why) if why.contains("perhaps")), "{outcome}");
+    assert!(matches!(&outcome, Outcome::Refused(why) if why.contains("perhaps")), "{outcome}");
     write(&path, &server, "[limits]\nerrors = 7\n");
     let outcome = soon(reloads.reload("test")).await;
-    assert_eq!(outcome, ReloadOutcome::RestartNeeded(vec!["[limits]".to_owned()]));
+    assert_eq!(outcome, Outcome::RestartNeeded(vec!["[limits]".to_owned()]));
     std::fs::remove_file(&path).unwrap();
     let outcome = soon(reloads.reload("test")).await;
-    assert!(matches!(outcome, ReloadOutcome::Refused(_)), "{outcome}");
+    assert!(matches!(outcome, Outcome::Refused(_)), "{outcome}");
     assert_eq!(list(&mut client).await, "a1 NO [NOPERM] Not allowed by policy\r\n");
     proxy.stop().await;
 }

@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use mailwarden::config::Config;
 use mailwarden::fault::Fault;
-use mailwarden::proxy::{Bound, ReloadHandle, ReloadSource, RunError, run_reloading};
+use mailwarden::proxy::{Bound, RunError, run_reloading};
+use mailwarden::reload::{ReloadHandle, ReloadSource};
 use mailwarden::session::{CloseReason, Event, Observation};
 use mailwarden::witness::{SessionInfo, Witness};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, KeyUsagePurpose};
