@@ -8,6 +8,7 @@ use super::group::Group;
 use super::network::Network;
 use super::pattern::{Patterns, other_names, without_empty_levels};
 use super::window::Window;
+use crate::wire::imap::{Spec, asking_by_name};
 use crate::wire::{Effect, Item, ItemKind, Operation, Protocol};
 
 /// What a rule wants when something is not known, or when a command is about several things at once.
@@ -287,6 +288,24 @@ impl Condition {
             Self::Mailbox(_) => true,
             Self::When(expression) => expression.names_any(&[Attribute::Mailboxes]),
             _ => false,
+        }
+    }
+
+    /// Whether it can hold for data that names a mailbox, where the rule allows.
+    pub(crate) fn may_be_of_named(&self) -> bool {
+        let is_asked = |by: &dyn Fn(&Spec) -> bool| asking_by_name().any(by);
+        match self {
+            Self::Command(names) => is_asked(&|spec| names.iter().any(|name| **name == *spec.name)),
+            Self::Operation(operations) => is_asked(&|spec| operations.contains(&spec.operation)),
+            Self::Effect(effects) => is_asked(&|spec| effects.contains(&spec.effect)),
+            Self::Flag(_)
+            | Self::Item(_)
+            | Self::LargerThan(_)
+            | Self::SearchKey(_)
+            | Self::MessagesOver(_)
+            | Self::Message(_)
+            | Self::NthMessage(_) => false,
+            _ => true,
         }
     }
 
