@@ -5,6 +5,8 @@ use std::sync::Arc;
 
 use globset::{GlobBuilder, GlobMatcher};
 
+use crate::wire::imap::fold_inbox;
+
 /// How names are compared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Names {
@@ -138,12 +140,12 @@ pub(crate) fn other_names(name: &str) -> impl Iterator<Item = String> {
     let plain = without_empty_levels(name);
     let slashed = name.contains('.').then(|| name.replace('.', "/"));
     let both = slashed.as_deref().and_then(without_empty_levels);
-    [plain, slashed, both, climbed(name)].into_iter().flatten()
+    [plain, slashed, both, climbed(name)].into_iter().flatten().map(fold_inbox)
 }
 
 /// The plainer names that servers may take a name for, if it has levels without a name or ones that lead up.
 pub(crate) fn plain_names(name: &str) -> impl Iterator<Item = String> {
-    [without_empty_levels(name), climbed(name)].into_iter().flatten()
+    [without_empty_levels(name), climbed(name)].into_iter().flatten().map(fold_inbox)
 }
 
 /// The name that `x/../Secret` has for a server whose mailboxes are files.

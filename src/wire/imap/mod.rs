@@ -29,7 +29,7 @@ pub use framer::{Framer, Piece};
 pub use grammar::SEARCH_KEYS;
 pub use lexer::is_base64;
 pub use literal::{Announcement, Tail};
-pub use mailbox::{NameError, Names, decode as decode_mailbox, encode_as as encode_mailbox};
+pub use mailbox::{NameError, Names, decode as decode_mailbox, encode_as as encode_mailbox, fold_inbox};
 pub use named::{DataName, NamedData, asking_by_name, named_data};
 pub use parts::{Part, Parts, ranges_of};
 pub use plain::{PlainLine, leading_flags, leading_ok, plain_line};
