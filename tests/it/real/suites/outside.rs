@@ -64,7 +64,7 @@ fn javamail_sees_the_same_by_imap_and_pop3() {
             let trust = lab.home("java").join("trust.jks");
             let mut keytool = Command::new("keytool");
             keytool.args(["-importcert", "-noprompt", "-storepass", "changeit", "-keystore"]).arg(&trust);
-            succeed(keytool.arg("-file").arg(lab.ca()), LIMIT);
+            succeed(keytool.arg("-file").arg(lab.ca()));
             let port = if protocol == "imap" { lab.ports().imap } else { lab.ports().pop3 };
             let mut command = Command::new("java");
             command.arg(format!("-Djavax.net.ssl.trustStore={}", trust.display()));
