@@ -76,10 +76,13 @@ pub fn named_data(octets: &[u8], names: Names) -> Option<NamedData> {
     };
     let name = name.unwrap_or(DataName::Unreadable);
     let is_extended = word == "LIST" && matches!(name, DataName::Known { .. });
-    match if is_extended { reader.old_name() } else { Some(None) } {
-        Some(old_name) => Some(NamedData { word, asked_by, name, old_name }),
-        None => Some(NamedData { word, asked_by, name: DataName::Unreadable, old_name: None }),
-    }
+    let old_name = if is_extended { reader.old_name().unwrap_or(DataName::Unreadable) } else { DataName::None };
+    let (name, old_name) = match old_name {
+        DataName::Known { name: old_name, .. } => (name, Some(old_name)),
+        DataName::None => (name, None),
+        DataName::Literal(_) | DataName::Unreadable => (DataName::Unreadable, None),
+    };
+    Some(NamedData { word, asked_by, name, old_name })
 }
 
 struct Reader<'a> {
@@ -142,8 +145,8 @@ impl<'a> Reader<'a> {
         })
     }
 
-    /// The old name among the extended data behind a name; none if what there is cannot be read.
-    fn old_name(&mut self) -> Option<Option<String>> {
+    /// The old name among the extended data behind a name.
+    fn old_name(&mut self) -> Option<DataName> {
         const OLD_NAME: &[u8] = b"OLDNAME";
         let rest = self.rest();
         let line = rest.strip_suffix(b"\n")?;
@@ -152,17 +155,14 @@ impl<'a> Reader<'a> {
             return None;
         }
         let found = line.windows(OLD_NAME.len()).position(|word| word.eq_ignore_ascii_case(OLD_NAME));
-        let Some(found) = found else { return Some(None) };
+        let Some(found) = found else { return Some(DataName::None) };
         self.at += found + OLD_NAME.len();
         if self.rest().starts_with(b"\"") {
             self.at += 1;
         }
         self.expect(b' ')?;
         self.expect(b'(')?;
-        match self.name()? {
-            DataName::Known { name, .. } => Some(Some(name)),
-            DataName::None | DataName::Literal(_) | DataName::Unreadable => None,
-        }
+        self.name()
     }
 
     fn rest(&self) -> &'a [u8] {
