@@ -105,7 +105,8 @@ impl Imap {
         }
     }
 
-    /// Sends the line that a rule slowed down, once its time has come.
+    /// Sends the line that a rule slowed down, once its time has come. Away from what happens to each run of octets.
+    #[cold]
     pub(super) fn try_further(&mut self, now: Instant, out: &mut Outbox) -> Step {
         match std::mem::replace(&mut self.phase, Phase::Command) {
             Phase::Slowed(further) if further.until <= now => {

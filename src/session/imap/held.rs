@@ -138,9 +138,9 @@ impl Imap {
         }
     }
 
-    /// Does what the held command's gate allows now.
+    /// Does what the held command's gate allows now; sends a line of an APPEND whose time has come.
     pub(super) fn try_held(&mut self, inbox: &BytesMut, now: Instant, out: &mut Outbox) -> Step {
-        let Phase::Hold(prepared) = &mut self.phase else { return Step::Stalled };
+        let Phase::Hold(prepared) = &mut self.phase else { return self.try_further(now, out) };
         match prepared.gate.at(now) {
             Passage::Waits => Step::Stalled,
             Passage::Refused => self.refuse_held(!inbox.is_empty(), now, out),
