@@ -35,6 +35,7 @@ impl Imap {
     pub(super) fn read_client(&mut self, inbox: &mut BytesMut, now: Instant, out: &mut Outbox) -> Step {
         match &self.phase {
             Phase::Hold(_) => self.try_held(inbox, now, out),
+            Phase::Slowed(_) => self.try_further(now, out),
             Phase::Body(_) if self.message_waits() => Step::Stalled,
             Phase::Answer(_) => self.try_answer(now, out),
             Phase::Command if self.barrier_outstanding() => Step::Stalled,

@@ -47,7 +47,7 @@ pub(super) enum Passage {
 }
 
 /// The longest that a rule has a command wait: an hour is longer than any client does.
-const LONGEST: Duration = Duration::from_hours(1);
+pub(super) const LONGEST: Duration = Duration::from_hours(1);
 
 impl Gate {
     /// What it lets happen at this moment.
@@ -180,6 +180,7 @@ impl Imap {
     pub(super) fn held_until(&self) -> Option<Instant> {
         match &self.phase {
             Phase::Hold(prepared) => prepared.gate.until(),
+            Phase::Slowed(further) => Some(further.until()),
             Phase::Sasl(Sasl { waiting: Some(waiting), .. }) => waiting.gate.until(),
             _ => None,
         }
