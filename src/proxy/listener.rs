@@ -37,10 +37,11 @@ pub(super) async fn accept_all(listener: TcpListener, door: Arc<Door>, sessions:
                 door.metrics.accepted(&door.name);
                 let id = door.next_id();
                 let span = tracing::debug_span!("connection", id, %client);
-                let serve = connection::serve(Arc::clone(&door), tcp, client, id, stop.clone());
+                let (door, stop) = (Arc::clone(&door), stop.clone());
                 let task = async move {
                     let _permit = permit;
-                    serve.await;
+                    // made in here: a future that is made outside and moved in takes its room twice
+                    connection::serve(door, tcp, client, id, stop).await;
                 };
                 sessions.spawn(task.instrument(span));
             }

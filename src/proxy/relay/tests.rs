@@ -132,7 +132,7 @@ pub(super) fn start(
     let witness: Arc<dyn Witness> = Arc::clone(&seen) as _;
     let metrics = Arc::new(Metrics::new(&[], &[]).unwrap());
     let hooks = crate::hook::Hooks::new(crate::hook::HookSet::default());
-    let relay = Relay {
+    let mut relay = Relay {
         session: Box::new(session),
         out: Outbox::new(now()),
         inboxes: Inboxes::default(),
