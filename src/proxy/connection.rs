@@ -19,7 +19,7 @@ use crate::fault::Fault;
 use crate::hook::Hooks;
 use crate::metrics::Metrics;
 use crate::policy::{ClientTls, Connection};
-use crate::session::{CloseReason, Inboxes, Outbox, Session, Setup, Terms, TlsMode, imap::Imap, pop3::Pop3};
+use crate::session::{CloseReason, Inboxes, Outbox, Session, Setup, Terms, TlsMode};
 use crate::tls::Acceptor;
 use crate::traces::Tracer;
 use crate::wire::{Protocol, Side};
@@ -52,11 +52,7 @@ impl Door {
         let mut seed = [0; 8];
         // without randomness the tags of our own commands can be guessed, which costs little
         let _filled = aws_lc_rs::rand::fill(&mut seed);
-        let setup = Setup { terms: Arc::clone(&self.terms), seed: u64::from_ne_bytes(seed), connection, client_tls };
-        match self.protocol {
-            Protocol::Imap => Box::new(Imap::new(setup)),
-            Protocol::Pop3 => Box::new(Pop3::new(setup)),
-        }
+        Setup { terms: Arc::clone(&self.terms), seed: u64::from_ne_bytes(seed), connection, client_tls }.begin()
     }
 }
 

@@ -10,7 +10,7 @@ use super::command::succeed;
 use super::fake::{Fake, Mood};
 use super::lab::{Lab, PASSWORD, Tls, USER, direct_only, same_both_ways, sha256};
 use super::mail::of_size;
-use super::mailwarden::{Mailwarden, Upstream};
+use super::mailwarden::Mailwarden;
 use super::talk::Talk;
 
 const MIB: usize = 1 << 20;
@@ -65,9 +65,7 @@ fn two_peers_that_send_10_mib_at_once_do_not_wait_for_each_other() {
     }
     let directory = TempDir::new().unwrap();
     let own = Authority::create(directory.path());
-    let host = "127.0.0.1".to_owned();
-    let upstream = Upstream { host, ports: fake.ports, tls: Tls::None, roots: own.ca.clone(), compress: false };
-    let proxy = Mailwarden::start(directory.path(), &own, Tls::None, &upstream, "");
+    let proxy = Mailwarden::start(directory.path(), &own, Tls::None, &fake.upstream(), "");
     upload_without_reading(proxy.ports.imap);
 }
 

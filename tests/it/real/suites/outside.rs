@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::{LIMIT, both_tls, clients, seen};
+use super::{both_tls, clients, seen};
 use crate::real::command::succeed;
 use crate::real::lab::{Lab, PASSWORD, Tls, USER, same_both_ways};
 use crate::real::mail::awkward;
