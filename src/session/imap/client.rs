@@ -32,6 +32,8 @@ enum Line {
 
 impl Imap {
     /// Does the next thing that the client's octets, or those waiting for their turn, allow.
+    // inlined, it would keep its caller, which runs for each piece of a message, from being inlined
+    #[inline(never)]
     pub(super) fn read_client(&mut self, inbox: &mut BytesMut, now: Instant, out: &mut Outbox) -> Step {
         match &self.phase {
             Phase::Hold(_) | Phase::Slowed(_) => self.try_held(inbox, now, out),

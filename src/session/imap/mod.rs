@@ -292,27 +292,24 @@ impl Imap {
     /// All that the client's octets allow, then what the server's do.
     fn advance_both(&mut self, inboxes: &mut Inboxes, now: Instant, out: &mut Outbox) -> Step {
         let queued = [Side::Client, Side::Upstream].map(|side| out.queued(side));
-        let step = self.advance_each(inboxes, now, out);
-        self.spend(queued, now, out);
-        step
-    }
-
-    fn advance_each(&mut self, inboxes: &mut Inboxes, now: Instant, out: &mut Outbox) -> Step {
         let mut step = Step::Stalled;
-        while !self.responses.is_cutting() && self.read_client(&mut inboxes.client, now, out) == Step::Advanced {
+        let ends = loop {
+            if self.responses.is_cutting() || self.read_client(&mut inboxes.client, now, out) == Step::Stalled {
+                break false;
+            }
             step = Step::Advanced;
             if out.closing().is_some() || out.starting_tls().is_some() {
-                return step;
+                break true;
+            }
+        };
+        if !ends && !self.paces.waits(Side::Upstream) {
+            let early = !inboxes.client.is_empty();
+            if self.read_server(&mut inboxes.upstream, early, now, out) == Step::Advanced {
+                step = Step::Advanced;
             }
         }
-        if self.paces.waits(Side::Upstream) {
-            return step;
-        }
-        let early = !inboxes.client.is_empty();
-        match self.read_server(&mut inboxes.upstream, early, now, out) {
-            Step::Stalled => step,
-            Step::Advanced => Step::Advanced,
-        }
+        self.spend(queued, now, out);
+        step
     }
 
     /// When something that a rule slows down may go on.

@@ -66,9 +66,12 @@ impl Paces {
 impl Imap {
     /// Counts what went out since there was so much queued, where that has a pace.
     pub(super) fn spend(&mut self, queued: [usize; 2], now: Instant, out: &Outbox) {
-        if self.paces.running.is_empty() {
-            return;
+        if !self.paces.running.is_empty() {
+            self.spend_paced(queued, now, out);
         }
+    }
+
+    fn spend_paced(&mut self, queued: [usize; 2], now: Instant, out: &Outbox) {
         let [down, up] = [(Side::Client, queued[0]), (Side::Upstream, queued[1])]
             .map(|(side, before)| out.queued(side).saturating_sub(before));
         if down > 0 {
