@@ -67,11 +67,14 @@ fn play(script: &Script, sets: [Set; 2], cuts: Cuts) -> Outcome {
             all_answered(&shell.outcome.events, &shell.outcome.down[..answered]);
         }
     }
+    let layered = shell.is_layered();
     let outcome = shell.finish();
     if enforces && server.is_tame {
         all_judged(&server.commands, &outcome.events);
         none_forbidden(&server.commands, &outcome.events, &phases);
-        as_they_came(&server.commands, &outcome.events, &client);
+        if !layered {
+            as_they_came(&server.commands, &outcome.events, &client);
+        }
         if protocol == Protocol::Imap {
             hidden_stays_hidden(&outcome.down, &phases, server.commands.iter().any(|command| command.utf8));
         }
