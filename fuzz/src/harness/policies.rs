@@ -114,39 +114,43 @@ impl Set {
                 _ => command.mailboxes().iter().any(|name| name.starts_with(SECRET)),
             },
             Self::Asked => ASKED.contains(&verb) && number.is_some_and(Self::says_no),
-            Self::Closed => {
-                let selects = ["SELECT", "EXAMINE", "UNSELECT"];
-                let lists = ["LIST", "LSUB", "XLIST", "STATUS", "NAMESPACE", "UIDL", "STAT", "LAST"];
-                let basics = [
-                    "LOGIN",
-                    "AUTHENTICATE",
-                    "CAPABILITY",
-                    "NOOP",
-                    "CHECK",
-                    "LOGOUT",
-                    "ID",
-                    "STARTTLS",
-                    "COMPRESS",
-                    "LANGUAGE",
-                    "UNAUTHENTICATE",
-                    "CAPA",
-                    "USER",
-                    "PASS",
-                    "APOP",
-                    "AUTH",
-                    "STLS",
-                    "QUIT",
-                    "RSET",
-                    "UTF8",
-                    "LANG",
-                ];
-                match verb {
-                    "FETCH" => command.words().any(|word| is_whole(&word)),
-                    "TOP" => command.arguments.get(1).is_none_or(|lines| lines.trim_start_matches('0') != ""),
-                    _ => !selects.contains(&verb) && !lists.contains(&verb) && !basics.contains(&verb),
-                }
-            }
+            Self::Closed => is_beyond_lists(command),
         }
+    }
+}
+
+/// It is neither what a session needs nor for selecting, lists or headers.
+fn is_beyond_lists(command: &Command) -> bool {
+    let verb = command.verb();
+    let selects = ["SELECT", "EXAMINE", "UNSELECT"];
+    let lists = ["LIST", "LSUB", "XLIST", "STATUS", "NAMESPACE", "UIDL", "STAT", "LAST"];
+    let basics = [
+        "LOGIN",
+        "AUTHENTICATE",
+        "CAPABILITY",
+        "NOOP",
+        "CHECK",
+        "LOGOUT",
+        "ID",
+        "STARTTLS",
+        "COMPRESS",
+        "LANGUAGE",
+        "UNAUTHENTICATE",
+        "CAPA",
+        "USER",
+        "PASS",
+        "APOP",
+        "AUTH",
+        "STLS",
+        "QUIT",
+        "RSET",
+        "UTF8",
+        "LANG",
+    ];
+    match verb {
+        "FETCH" => command.words().any(|word| is_whole(&word)),
+        "TOP" => command.arguments.get(1).is_none_or(|lines| !lines.trim_start_matches('0').is_empty()),
+        _ => !selects.contains(&verb) && !lists.contains(&verb) && !basics.contains(&verb),
     }
 }
 

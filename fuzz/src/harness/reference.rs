@@ -145,12 +145,11 @@ pub fn responses(down: &[u8]) -> VecDeque<(usize, &[u8])> {
     while let Some(end) = down.get(at..).and_then(|rest| rest.windows(2).position(|pair| pair == b"\r\n")) {
         let line = &down[at..at + end];
         at += end + 2;
-        match announced(line) {
-            Some(count) => at = at.saturating_add(count),
-            None => {
-                found.push_back((start, &down[start..at - 2]));
-                start = at;
-            }
+        if let Some(count) = announced(line) {
+            at = at.saturating_add(count);
+        } else {
+            found.push_back((start, &down[start..at - 2]));
+            start = at;
         }
     }
     found
@@ -206,15 +205,12 @@ fn without_percents(text: &str) -> String {
     let mut rest = text.as_bytes();
     while let [first, behind @ ..] = rest {
         let hex = behind.get(..2).and_then(|hex| u8::from_str_radix(std::str::from_utf8(hex).ok()?, 16).ok());
-        match (first, hex) {
-            (b'%', Some(octet)) => {
-                octets.push(octet);
-                rest = &behind[2..];
-            }
-            _ => {
-                octets.push(*first);
-                rest = behind;
-            }
+        if let (b'%', Some(octet)) = (first, hex) {
+            octets.push(octet);
+            rest = &behind[2..];
+        } else {
+            octets.push(*first);
+            rest = behind;
         }
     }
     String::from_utf8_lossy(&octets).into_owned()
