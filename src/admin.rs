@@ -31,10 +31,10 @@ use tokio_util::task::TaskTracker;
 
 use self::guard::Refusal;
 pub(crate) use self::guard::Token;
+use crate::accept::{Accepted, Acceptor};
 use crate::heavy::{By, HeavyHitters, Measure};
 use crate::metrics::{Metrics, OPENMETRICS, Runtime};
-use crate::proxy::ReloadHandle;
-use crate::proxy::listener::{Accepted, Acceptor};
+use crate::reload::ReloadHandle;
 
 /// Time for a request's head, on a kept connection for the next one's too.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(15);

@@ -36,32 +36,42 @@ pub(crate) fn plain(text: &str) -> String {
     text.chars().take(200).map(|c| if c.is_ascii_graphic() || c == ' ' { c } else { '?' }).collect()
 }
 
+/// Declares an enum of kinds, each with its code (`MW-` and four digits) and one more property.
 macro_rules! codes {
-    ($($(#[$doc:meta])* $variant:ident = $code:literal $label:literal,)+) => {
-        /// The kinds of fault; each has a code for people and a word for metrics.
+    (
+        $(#[$about:meta])* enum Code with $(#[$told:meta])* $property:ident: $type:ty;
+        $($(#[$doc:meta])* $variant:ident = $code:literal $value:expr,)+
+    ) => {
+        $(#[$about])*
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
         pub enum Code { $($(#[$doc])* $variant,)+ }
 
         impl Code {
-            /// Every kind, in the order of the codes.
+            /// Every kind, in the order of the manual.
             pub const ALL: &'static [Self] = &[$(Self::$variant,)+];
 
-            /// `MW-2041`.
+            /// What is printed: `MW-` and four digits.
             #[must_use]
             pub fn as_str(self) -> &'static str {
                 match self { $(Self::$variant => $code,)+ }
             }
 
-            /// The word for metric labels and log fields.
+            $(#[$told])*
             #[must_use]
-            pub fn as_label(self) -> &'static str {
-                match self { $(Self::$variant => $label,)+ }
+            pub fn $property(self) -> $type {
+                match self { $(Self::$variant => $value,)+ }
             }
         }
     };
 }
+pub(crate) use codes;
 
 codes! {
+    /// The kinds of fault; each has a code for people and a word for metrics.
+    enum Code with
+    /// The word for metric labels and log fields.
+    as_label: &'static str;
+
     /// Two listeners or two upstreams have the same name.
     NameTaken = "MW-1301" "name_taken",
     /// A listener names an upstream that is not there.

@@ -8,7 +8,6 @@
 
 mod sketch;
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError, TryLockError};
 use std::time::Duration;
@@ -110,7 +109,8 @@ struct Period {
 struct Adding {
     user: Option<Arc<str>>,
     sums: Sums,
-    mailboxes: BTreeMap<Arc<str>, Sums>,
+    /// Few, mostly one.
+    mailboxes: Vec<(Arc<str>, Sums)>,
     handed_on: Duration,
 }
 
@@ -162,7 +162,7 @@ impl Adding {
             Observation::CommandBegun { mailboxes, .. } => {
                 self.count(Measure::Commands, 1);
                 for mailbox in mailboxes {
-                    self.count_in(&cut(mailbox), Measure::Commands, 1);
+                    self.count_in(mailbox, Measure::Commands, 1);
                 }
             }
             Observation::Retrieved { message, octets, .. } => {
@@ -174,7 +174,7 @@ impl Adding {
                 }
             }
             Observation::Authentication { user, accepted, .. } if *accepted => {
-                self.user = user.as_deref().map(cut);
+                self.user = user.as_deref().map(|user| cut(user).into());
             }
             _ => {}
         }
@@ -184,13 +184,16 @@ impl Adding {
         add(&mut self.sums, measure, value);
     }
 
-    fn count_in(&mut self, mailbox: &Arc<str>, measure: Measure, value: u64) {
-        if let Some(sums) = self.mailboxes.get_mut(mailbox) {
-            add(sums, measure, value);
-        } else {
-            // by its whole name it is not found if that is too long to be kept
-            add(self.mailboxes.entry(cut(mailbox)).or_default(), measure, value);
+    fn count_in(&mut self, mailbox: &str, measure: Measure, value: u64) {
+        let name = cut(mailbox);
+        if let Some((_, sums)) = self.mailboxes.iter_mut().find(|(known, _)| **known == *name) {
+            return add(sums, measure, value);
         }
+        let mut sums = Sums::default();
+        add(&mut sums, measure, value);
+        // an idle session keeps it until it does something again
+        self.mailboxes.reserve_exact(1);
+        self.mailboxes.push((name.into(), sums));
     }
 
     fn is_due(&self, at: Duration) -> bool {
@@ -204,12 +207,12 @@ fn add(sums: &mut Sums, measure: Measure, value: u64) {
     }
 }
 
-/// The name as it is kept.
-fn cut(name: &str) -> Arc<str> {
-    match name.char_indices().nth(NAME) {
-        Some((end, _)) => name.get(..end).unwrap_or_default().into(),
-        None => name.into(),
+/// As much of the name as is kept.
+fn cut(name: &str) -> &str {
+    if name.len() <= NAME {
+        return name;
     }
+    name.char_indices().nth(NAME).map_or(name, |(end, _)| name.get(..end).unwrap_or_default())
 }
 
 impl Default for HeavyHitters {

@@ -1,5 +1,6 @@
 //! Mailwarden: a protocol-inspecting, TLS-terminating proxy for IMAP and POP3.
 
+mod accept;
 pub mod admin;
 pub mod cli;
 pub mod config;
@@ -14,6 +15,7 @@ pub mod proxy;
 pub mod recording;
 pub mod redact;
 pub mod rehearsal;
+pub mod reload;
 pub mod sandbox;
 pub mod service;
 pub mod session;

@@ -11,7 +11,6 @@
 //! names of the configuration, numbers and times.
 
 mod export;
-mod id;
 mod otlp;
 mod session;
 mod settings;
@@ -22,11 +21,11 @@ use std::sync::Arc;
 use tokio::sync::mpsc::Sender;
 
 pub(crate) use self::export::Collector;
-pub use self::id::{TraceId, TraceIdError};
 use self::otlp::Span;
 pub(crate) use self::session::SessionTrace;
 pub use self::settings::{Share, ShareError, TracingSettings};
 use crate::metrics::Metrics;
+use crate::witness::TraceId;
 
 /// Chooses sessions, and takes their spans.
 pub(crate) struct Tracer {

@@ -3,15 +3,17 @@
 //! The pure core fills an outbox; the shell hands its events to a [`Witness`]. A witness must be
 //! quick and must never block: it runs in the session's own task.
 
+mod trace_id;
+
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+pub use self::trace_id::{TraceId, TraceIdError};
 use crate::fault::Fault;
 use crate::session::Event;
-use crate::traces::TraceId;
 use crate::wire::Protocol;
 
 /// What is known of a session beside its events. Serialises as the head of a recording.
@@ -40,6 +42,25 @@ pub struct SessionInfo {
     /// TLS on the server's side; absent while in clear.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub upstream_tls: Option<TlsFacts>,
+}
+
+#[cfg(test)]
+impl SessionInfo {
+    /// The one that tests speak of: IMAP, in clear.
+    pub(crate) fn example(id: u64) -> Self {
+        Self {
+            id,
+            listener: "imaps".into(),
+            protocol: Protocol::Imap,
+            client: "192.0.2.1:5".parse().unwrap(),
+            upstream: "provider".into(),
+            upstream_address: "imap.example.com:993".into(),
+            started: jiff::Timestamp::UNIX_EPOCH,
+            trace: None,
+            client_tls: None,
+            upstream_tls: None,
+        }
+    }
 }
 
 /// What a TLS handshake came to.

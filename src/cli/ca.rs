@@ -11,9 +11,9 @@ use aws_lc_rs::digest;
 use x509_parser::pem::Pem;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
+use super::Globals;
 use super::terminal::{complain, say};
-use super::{EXIT_COULD_NOT, EXIT_NO};
-use crate::config::{Config, Paint};
+use crate::config::Config;
 
 const AFTER_HELP: &str = "\
 Examples:
@@ -73,13 +73,13 @@ struct Place {
 }
 
 impl Args {
-    pub(super) fn run(self) -> anyhow::Result<ExitCode> {
+    pub(super) fn run(self, globals: &Globals) -> anyhow::Result<ExitCode> {
         match self.action {
-            Action::Show(place) => match place.directory()? {
+            Action::Show(place) => match place.directory(globals)? {
                 Ok(directory) => show(&directory),
                 Err(refused) => Ok(refused),
             },
-            Action::Export { place, out, der } => match place.directory()? {
+            Action::Export { place, out, der } => match place.directory(globals)? {
                 Ok(directory) => export(&directory, out.as_deref(), der),
                 Err(refused) => Ok(refused),
             },
@@ -89,7 +89,7 @@ impl Args {
 
 impl Place {
     /// The authority's directory; or the exit code of a configuration that was refused.
-    fn directory(self) -> anyhow::Result<Result<PathBuf, ExitCode>> {
+    fn directory(self, globals: &Globals) -> anyhow::Result<Result<PathBuf, ExitCode>> {
         let Some(path) = self.config else {
             return self.directory.map(Ok).context("neither --config nor --directory was given");
         };
@@ -98,10 +98,7 @@ impl Place {
                 Some(authority) => Ok(Ok(authority.directory)),
                 None => bail!("{} has no [authority] section, so there is no authority to show", path.display()),
             },
-            Err(errors) => {
-                complain(&errors.render(Paint::Plain));
-                Ok(Err(ExitCode::from(if errors.is_unreadable() { EXIT_COULD_NOT } else { EXIT_NO })))
-            }
+            Err(errors) => Ok(Err(globals.refuse(&errors))),
         }
     }
 }

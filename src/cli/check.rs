@@ -4,8 +4,8 @@ use std::fmt::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use super::terminal::{complain, say};
-use super::{EXIT_COULD_NOT, EXIT_NO, Globals};
+use super::terminal::say;
+use super::{EXIT_NO, Globals};
 use crate::config::{Config, Loaded, Paint, Problem};
 use crate::proxy::{self, ListenerSettings, UpstreamSettings};
 use crate::session::{Limits, Posture, TlsMode};
@@ -33,10 +33,7 @@ impl Args {
     pub(super) fn run(self, globals: &Globals) -> anyhow::Result<ExitCode> {
         let loaded = match Loaded::read_any(&self.config) {
             Ok(loaded) => loaded,
-            Err(errors) if errors.is_unreadable() => {
-                complain(&errors.render(globals.paint_of_errors()));
-                return Ok(ExitCode::from(EXIT_COULD_NOT));
-            }
+            Err(errors) if errors.is_unreadable() => return Ok(globals.refuse(&errors)),
             Err(errors) => {
                 let problems: Vec<&Problem> = errors.problems().iter().collect();
                 say(&format!("{}{}", errors.render(globals.paint()), summary(&problems, 0)))?;

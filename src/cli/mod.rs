@@ -110,7 +110,7 @@ impl Cli {
             Command::Reload(args) => on_workers(None, Box::pin(args.run(globals))),
             Command::Check(args) => args.run(globals),
             Command::Policy(args) => args.run(globals),
-            Command::Ca(args) => args.run(),
+            Command::Ca(args) => args.run(globals),
         }
     }
 }

@@ -43,7 +43,7 @@ impl Args {
         let loaded = match Loaded::read(&self.config) {
             Ok(loaded) => loaded,
             Err(errors) => {
-                complain(&errors.render(globals.paint_of_errors()));
+                globals.refuse(&errors);
                 complain("nothing was changed\n");
                 return Ok(ExitCode::from(EXIT_NO));
             }

@@ -7,10 +7,11 @@ use std::process::ExitCode;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-use super::terminal::complain;
-use super::{EXIT_COULD_NOT, EXIT_NO, Globals, LogFormat, on_workers};
+use super::terminal::{complain, refused};
+use super::{Globals, LogFormat, on_workers};
 use crate::config::{Config, ConfigErrors, Loaded, Problem, Source};
-use crate::proxy::{self, Bound, ReloadHandle, ReloadSource, RunError};
+use crate::proxy::{self, Bound, RunError};
+use crate::reload::{ReloadHandle, ReloadSource};
 
 const AFTER_HELP: &str = "\
 Ctrl-C or SIGTERM lets sessions finish and stops; a second one stops at once.
@@ -99,18 +100,15 @@ fn announce(bound: &Bound) {
 
 /// Says why nothing was started.
 fn refuse(errors: &ConfigErrors, globals: &Globals) -> ExitCode {
-    match globals.log_format {
-        LogFormat::Human => {
-            complain(&errors.render(globals.paint_of_errors()));
-            complain("nothing was started\n");
-        }
-        LogFormat::Json => {
-            for problem in errors.problems() {
-                complain(&format!("{}\n", errors.source_text().json(problem)));
-            }
-        }
+    if globals.log_format == LogFormat::Human {
+        let code = globals.refuse(errors);
+        complain("nothing was started\n");
+        return code;
     }
-    ExitCode::from(if errors.is_unreadable() { EXIT_COULD_NOT } else { EXIT_NO })
+    for problem in errors.problems() {
+        complain(&format!("{}\n", errors.source_text().json(problem)));
+    }
+    refused(errors)
 }
 
 fn warn(source: &Source, warning: &Problem) {

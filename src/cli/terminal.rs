@@ -1,11 +1,12 @@
 //! Writing to people: colour where it is wanted, and no complaint when nobody listens.
 
 use std::io::{self, IsTerminal, Write};
+use std::process::ExitCode;
 
 use clap::ValueEnum;
 
-use super::Globals;
-use crate::config::Paint;
+use super::{EXIT_COULD_NOT, EXIT_NO, Globals};
+use crate::config::{ConfigErrors, Paint};
 use crate::recording::Layout;
 
 /// When to use colour.
@@ -32,6 +33,12 @@ impl Globals {
         self.paint_for(io::stderr().is_terminal())
     }
 
+    /// Says why a configuration cannot be used.
+    pub(super) fn refuse(&self, errors: &ConfigErrors) -> ExitCode {
+        complain(&errors.render(self.paint_of_errors()));
+        refused(errors)
+    }
+
     /// How a conversation is printed on standard output.
     pub(super) fn layout(&self) -> Layout {
         Layout { colour: self.paint() == Paint::Coloured, ..Layout::of_stdout() }
@@ -46,6 +53,11 @@ impl Globals {
             ColorChoice::Auto | ColorChoice::Never => Paint::Plain,
         }
     }
+}
+
+/// What a command ends with whose configuration cannot be used.
+pub(super) fn refused(errors: &ConfigErrors) -> ExitCode {
+    ExitCode::from(if errors.is_unreadable() { EXIT_COULD_NOT } else { EXIT_NO })
 }
 
 /// Writes to standard output, at once.

@@ -1,6 +1,10 @@
 //! The codes of everything that can be said about a configuration file: one per kind of mistake, so
 //! that `docs/errors.md` can explain it and a search engine can find it.
 
+use Severity::{Error, Warning};
+
+use crate::fault::codes;
+
 /// How much a [`Code`] matters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Severity {
@@ -10,33 +14,12 @@ pub enum Severity {
     Warning,
 }
 
-/// Declares [`Code`]: a variant, its code and its severity, in the order of `docs/errors.md`.
-macro_rules! codes {
-    ($($(#[$doc:meta])* $variant:ident = $code:literal $severity:ident,)+) => {
-        /// A kind of mistake in a configuration file.
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-        pub enum Code { $($(#[$doc])* $variant,)+ }
-
-        impl Code {
-            /// Every code, in ascending order.
-            pub const ALL: &'static [Self] = &[$(Self::$variant,)+];
-
-            /// What is printed: `MW-1` and three digits.
-            #[must_use]
-            pub fn as_str(self) -> &'static str {
-                match self { $(Self::$variant => $code,)+ }
-            }
-
-            /// Whether it keeps the program from starting.
-            #[must_use]
-            pub fn severity(self) -> Severity {
-                match self { $(Self::$variant => Severity::$severity,)+ }
-            }
-        }
-    };
-}
-
 codes! {
+    /// A kind of mistake in a configuration file.
+    enum Code with
+    /// Whether it keeps the program from starting.
+    severity: Severity;
+
     /// The file cannot be read.
     Unreadable = "MW-1001" Error,
     /// The file is not UTF-8.

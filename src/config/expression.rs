@@ -112,6 +112,7 @@ fn help(error: &ExpressionError, written: &str) -> String {
         }
         Fault::Spelling(_, right) => format!("write `{right:?}`"),
         Fault::Nested => "make several rules of it, or use `in`".to_owned(),
+        Fault::Costly(_) => "make several rules of it, or ask of the lists outside".to_owned(),
         Fault::Taken => "an attribute has it; call each text of the list `x`".to_owned(),
         Fault::Constant => "name what it hangs on, as `user` or `octets`, or leave `when` out".to_owned(),
     }

@@ -12,7 +12,7 @@ use super::document::{Node, check_included, tables, value};
 use super::group::GroupSettings;
 use super::problem::{Problem, Source};
 use super::schema::INCLUDABLE;
-use super::{files, text_of, tree};
+use super::{files, text};
 use crate::hook::HookSettings;
 use crate::policy::Rule;
 
@@ -58,7 +58,7 @@ pub(super) fn included(root: &DeTable<'_>, folder: &Path, problems: &mut Vec<Pro
             );
         }
         for path in paths {
-            match text_of(&path) {
+            match text::read(&path) {
                 Ok(source) if sources.len() < MOST => sources.push(source),
                 Ok(_) => {
                     problems.push(missing(node, &path, "there are more than 1000 included files"));
@@ -82,7 +82,7 @@ pub(super) fn included(root: &DeTable<'_>, folder: &Path, problems: &mut Vec<Pro
 pub(super) fn trees<'a>(sources: &'a [Source], problems: &mut Vec<Problem>) -> Vec<Spanned<DeTable<'a>>> {
     let mut trees = Vec::with_capacity(sources.len());
     for source in sources {
-        match tree(source) {
+        match text::tree(source) {
             Ok(root) => {
                 problems.extend(check_included(root.get_ref()).into_iter().map(|problem| problem.within(source)));
                 trees.push(root);
@@ -111,7 +111,7 @@ pub(super) fn named(text: &str, folder: &Path) -> Vec<PathBuf> {
     };
     let mut files = groups(root.get_ref(), folder);
     for path in &paths {
-        let Ok(source) = text_of(path) else { continue };
+        let Ok(source) = text::read(path) else { continue };
         let (root, _) = DeTable::parse_recoverable(&source.text);
         files.extend(groups(root.get_ref(), path.parent().unwrap_or(Path::new(""))));
     }

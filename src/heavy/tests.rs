@@ -2,21 +2,9 @@ use std::borrow::Cow;
 
 use super::*;
 use crate::session::{CommandId, Extent, MessageRef};
-use crate::wire::Protocol;
 
 fn info(id: u64) -> SessionInfo {
-    SessionInfo {
-        id,
-        listener: Arc::from("imaps"),
-        protocol: Protocol::Imap,
-        client: format!("192.0.2.{}:1", id % 200).parse().unwrap(),
-        upstream: Arc::from("provider"),
-        upstream_address: Arc::from("127.0.0.1:2"),
-        started: jiff::Timestamp::now(),
-        trace: None,
-        client_tls: None,
-        upstream_tls: None,
-    }
+    SessionInfo { client: format!("192.0.2.{}:1", id % 200).parse().unwrap(), ..SessionInfo::example(id) }
 }
 
 fn session(heavy: &HeavyHitters, id: u64, user: &str, mailbox: &str, octets: u64) {

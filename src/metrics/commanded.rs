@@ -14,8 +14,8 @@ use super::histogram::{Gathered, Histograms};
 use super::labels::OUTCOMES;
 use super::{codes, commands, narrow};
 use crate::session::{Answered, Completion, Extent};
-use crate::traces::TraceId;
 use crate::wire::{Operation, Protocol, ShortText};
+use crate::witness::TraceId;
 
 /// All of one protocol.
 pub(super) struct OfProtocol {

@@ -9,7 +9,7 @@ use prometheus::core::{Collector, Desc};
 use prometheus::proto::{Bucket, Histogram as Shown, LabelPair, Metric, MetricFamily, MetricType};
 
 use super::labels::Row;
-use crate::traces::TraceId;
+use crate::witness::TraceId;
 
 /// The most buckets of a histogram, the last without a bound included.
 pub(super) const MOST: usize = 16;

@@ -1,5 +1,4 @@
 use std::borrow::Cow;
-use std::sync::Arc;
 
 use super::*;
 use crate::session::{Answered, CloseReason, Completion, Violation, ViolationKind};
@@ -14,18 +13,7 @@ fn metrics() -> Metrics {
 }
 
 fn info() -> SessionInfo {
-    SessionInfo {
-        id: 1,
-        listener: Arc::from("imaps"),
-        protocol: Protocol::Imap,
-        client: "127.0.0.1:1".parse().unwrap(),
-        upstream: Arc::from("provider"),
-        upstream_address: Arc::from("127.0.0.1:2"),
-        started: jiff::Timestamp::now(),
-        trace: None,
-        client_tls: None,
-        upstream_tls: None,
-    }
+    SessionInfo::example(1)
 }
 
 fn events(of: Vec<Observation>) -> Vec<Event> {

@@ -6,8 +6,9 @@ use super::expression::{Attribute, Expression, Truth};
 use super::facts::{AnswerKind, Facts};
 use super::group::Group;
 use super::network::Network;
-use super::pattern::{Patterns, other_names, without_empty_levels};
+use super::pattern::{Patterns, other_names, plain_names};
 use super::window::Window;
+use crate::wire::imap::{Spec, asking_by_name};
 use crate::wire::{Effect, Item, ItemKind, Operation, Protocol};
 
 /// What a rule wants when something is not known, or when a command is about several things at once.
@@ -290,6 +291,24 @@ impl Condition {
         }
     }
 
+    /// Whether it can hold for data that names a mailbox, where the rule allows.
+    pub(crate) fn may_be_of_named(&self) -> bool {
+        let is_asked = |by: &dyn Fn(&Spec) -> bool| asking_by_name().any(by);
+        match self {
+            Self::Command(names) => is_asked(&|spec| names.iter().any(|name| **name == *spec.name)),
+            Self::Operation(operations) => is_asked(&|spec| operations.contains(&spec.operation)),
+            Self::Effect(effects) => is_asked(&|spec| effects.contains(&spec.effect)),
+            Self::Flag(_)
+            | Self::Item(_)
+            | Self::LargerThan(_)
+            | Self::SearchKey(_)
+            | Self::MessagesOver(_)
+            | Self::Message(_)
+            | Self::NthMessage(_) => false,
+            _ => true,
+        }
+    }
+
     /// Whether it picks out something that can be left out of an answer.
     pub(crate) fn picks_shown(&self) -> bool {
         match self {
@@ -333,9 +352,8 @@ fn mailbox(patterns: &Patterns, facts: &Facts<'_>, stance: Stance) -> bool {
             names.any(taken_for) || reaches(patterns, facts)
         }
         Stance::Lenient => {
-            let is_one = |name: &str| {
-                patterns.match_any(name) && without_empty_levels(name).is_none_or(|plain| patterns.match_any(&plain))
-            };
+            let is_one =
+                |name: &str| patterns.match_any(name) && plain_names(name).all(|plain| patterns.match_any(&plain));
             let mut names = names.peekable();
             names.peek().is_some() && names.all(is_one) && !facts.arguments.reaches_further
         }
@@ -348,5 +366,7 @@ fn reaches(patterns: &Patterns, facts: &Facts<'_>) -> bool {
         return false;
     }
     // RENAME takes what is below along, and nothing else (RFC 9051 §6.3.6)
-    facts.command != "RENAME" || facts.mailboxes.iter().any(|name| patterns.reach_below(name))
+    let is_above =
+        |name: &String| patterns.reach_below(name) || other_names(name).any(|other| patterns.reach_below(&other));
+    facts.command != "RENAME" || facts.mailboxes.iter().any(is_above)
 }

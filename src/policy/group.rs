@@ -50,10 +50,9 @@ impl Group {
         self.len() == 0
     }
 
-    /// A user who is in it, if it names one that is not a pattern.
-    #[must_use]
-    pub fn any_member(&self) -> Option<&str> {
-        self.names.first().map(|name| &**name)
+    /// The users who are in it by their names and not by a pattern, in lower case.
+    pub fn members(&self) -> impl Iterator<Item = &str> {
+        self.names.iter().map(|name| &**name)
     }
 
     /// Whether this user is in it.

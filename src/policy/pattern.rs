@@ -5,6 +5,8 @@ use std::sync::Arc;
 
 use globset::{GlobBuilder, GlobMatcher};
 
+use crate::wire::imap::fold_inbox;
+
 /// How names are compared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Names {
@@ -138,12 +140,30 @@ pub(crate) fn other_names(name: &str) -> impl Iterator<Item = String> {
     let plain = without_empty_levels(name);
     let slashed = name.contains('.').then(|| name.replace('.', "/"));
     let both = slashed.as_deref().and_then(without_empty_levels);
-    [plain, slashed, both].into_iter().flatten()
+    [plain, slashed, both, climbed(name)].into_iter().flatten().map(fold_inbox)
+}
+
+/// The plainer names that servers may take a name for, if it has levels without a name or ones that lead up.
+pub(crate) fn plain_names(name: &str) -> impl Iterator<Item = String> {
+    [without_empty_levels(name), climbed(name)].into_iter().flatten().map(fold_inbox)
+}
+
+/// The name that `x/../Secret` has for a server whose mailboxes are files.
+fn climbed(name: &str) -> Option<String> {
+    let mut levels = Vec::new();
+    for level in name.split('/') {
+        match level {
+            ".." => drop(levels.pop()),
+            "" | "." => {}
+            level => levels.push(level),
+        }
+    }
+    name.split('/').any(|level| level == "..").then(|| levels.join("/"))
 }
 
 /// The name without the levels of hierarchy that have no name, if it has such. Either of the separators that
 /// servers use may be meant.
-pub(crate) fn without_empty_levels(name: &str) -> Option<String> {
+fn without_empty_levels(name: &str) -> Option<String> {
     let is_separator = |letter: char| letter == '/' || letter == '.';
     let mut plain = String::with_capacity(name.len());
     for letter in name.trim_matches(is_separator).chars() {
@@ -214,6 +234,21 @@ mod tests {
         ] {
             let pattern = Pattern::new(pattern, Names::Mailboxes).unwrap();
             assert_eq!(pattern.reaches_below(name), reaches, "{} {name}", pattern.text());
+        }
+    }
+
+    #[test]
+    fn finds_the_name_behind_levels_that_lead_up() {
+        for (name, plain) in [
+            ("x/../Secret", Some("Secret")),
+            ("../Secret/", Some("Secret")),
+            ("a/b/../../c/./d", Some("c/d")),
+            ("a/..", Some("")),
+            ("a/..b", None),
+            ("a..b", None),
+            ("..", Some("")),
+        ] {
+            assert_eq!(climbed(name).as_deref(), plain, "{name:?}");
         }
     }
 

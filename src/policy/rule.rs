@@ -243,6 +243,15 @@ impl Rule {
         hides && self.sees_mailboxes()
     }
 
+    /// Whether it lets data that names a mailbox pass and tells of it. What it asks only of messages, or of commands by
+    /// which no mailbox is told of, holds for no such data.
+    pub(super) fn tells_of_mailboxes(&self) -> bool {
+        matches!(self.action, Action::Allow)
+            && self.is_told()
+            && self.may_be_of(Protocol::Imap)
+            && self.conditions.iter().all(Condition::may_be_of_named)
+    }
+
     /// Whether it asks in any way which mailbox something is about.
     fn sees_mailboxes(&self) -> bool {
         self.conditions.iter().any(Condition::is_of_mailboxes)

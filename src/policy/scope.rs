@@ -27,17 +27,23 @@ pub struct Looks {
     pub answers: bool,
     /// Data that names a mailbox: a rule that denies or hides names mailboxes.
     pub mailboxes: bool,
+    /// Data that names a mailbox, to tell of it: a rule that allows says so.
+    pub tells: bool,
 }
 
 impl Looks {
     /// At some.
     #[must_use]
     pub fn any(self) -> bool {
-        self.answers || self.mailboxes
+        self.answers || self.mailboxes || self.tells
     }
 
     pub(super) fn and(self, other: Self) -> Self {
-        Self { answers: self.answers || other.answers, mailboxes: self.mailboxes || other.mailboxes }
+        Self {
+            answers: self.answers || other.answers,
+            mailboxes: self.mailboxes || other.mailboxes,
+            tells: self.tells || other.tells,
+        }
     }
 }
 
@@ -53,6 +59,7 @@ impl Scope {
             looks: Looks {
                 answers: rules().any(|(_, rule)| rule.is_for_answers()),
                 mailboxes: rules().any(|(_, rule)| rule.guards_mailboxes()),
+                tells: rules().any(|(_, rule)| rule.tells_of_mailboxes()),
             },
         }
     }

@@ -158,7 +158,7 @@ impl Own {
         }
     }
 
-    /// The connection stays the same, and TLS once it is up.
+    /// The connection stays the same, and TLS once it is up. Before the login what was found is for any user.
     fn is_of(&self, number: u64, session: &SessionFacts<'_>) -> bool {
         let is_same = |user: Option<&str>| !self.logged_in || self.user.as_deref() == user;
         self.number == number

@@ -59,8 +59,10 @@ impl Concern {
 
     /// The same for what is done with the messages of this mailbox.
     pub(super) fn about(&self, policy: &Policy, session: &SessionFacts<'_>, selected: &str) -> Self {
+        // who is not logged in may yet be anybody
+        let may_concern = |rule: &Rule| !session.logged_in || rule.may_concern(session);
         let concerns =
-            |rule: &Rule| rule.names_mailboxes() && rule.may_be_about(session, selected) && rule.may_concern(session);
+            |rule: &Rule| rule.names_mailboxes() && rule.may_be_about(session, selected) && may_concern(rule);
         Self { selected: Some(policy.share(concerns)), ..self.clone() }
     }
 

@@ -19,7 +19,7 @@ use crate::fault::Fault;
 use crate::hook::Hooks;
 use crate::metrics::Metrics;
 use crate::policy::{ClientTls, Connection};
-use crate::session::{CloseReason, Inboxes, Outbox, Session, Setup, Terms, TlsMode, imap::Imap, pop3::Pop3};
+use crate::session::{CloseReason, Inboxes, Outbox, Session, Setup, Terms, TlsMode};
 use crate::tls::Acceptor;
 use crate::traces::Tracer;
 use crate::wire::{Protocol, Side};
@@ -52,33 +52,38 @@ impl Door {
         let mut seed = [0; 8];
         // without randomness the tags of our own commands can be guessed, which costs little
         let _filled = aws_lc_rs::rand::fill(&mut seed);
-        let setup = Setup { terms: Arc::clone(&self.terms), seed: u64::from_ne_bytes(seed), connection, client_tls };
-        match self.protocol {
-            Protocol::Imap => Box::new(Imap::new(setup)),
-            Protocol::Pop3 => Box::new(Pop3::new(setup)),
-        }
+        Setup { terms: Arc::clone(&self.terms), seed: u64::from_ne_bytes(seed), connection, client_tls }.begin()
     }
 }
 
-/// Serves a connection from its first octet to its last.
+/// Serves a connection from its first octet to its last. An idle session keeps this future and the relay; what
+/// is needed only to come to it, or to end, is in boxes that are gone by then or not made yet.
 pub(super) async fn serve(door: Arc<Door>, tcp: TcpStream, client: SocketAddr, id: u64, stop: CancellationToken) {
+    if let Some(mut relay) = Box::pin(connect(door, tcp, client, id, stop.clone())).await {
+        relay.run(&stop).await;
+    }
+}
+
+/// The relay to the upstream, or to the farewell if there is none.
+async fn connect(
+    door: Arc<Door>,
+    tcp: TcpStream,
+    client: SocketAddr,
+    id: u64,
+    stop: CancellationToken,
+) -> Option<Box<Relay<TcpStream>>> {
     let started = now();
     prepare(&tcp);
     let accepted = Accepted { door, client, id, started };
     let secured = tokio::select! {
-        secured = Box::pin(accepted.secure(tcp)) => secured,
-        () = stop.cancelled() => return,
+        secured = accepted.secure(tcp) => secured?,
+        () = stop.cancelled() => return None,
     };
-    let Some(secured) = secured else { return };
     let dialled = tokio::select! {
-        dialled = Box::pin(secured.dial()) => dialled,
+        dialled = secured.dial() => dialled,
         () = stop.cancelled() => None,
     };
-    let relay = secured.relay(dialled);
-    match relay {
-        Next::Relay(relay) => Box::pin(relay.run(&stop)).await,
-        Next::Finish(relay) => Box::pin(relay.finish()).await,
-    }
+    Some(Box::new(secured.relay(dialled)))
 }
 
 /// A connection of which nothing is known yet.
@@ -107,11 +112,6 @@ struct Undialled {
     fault: Fault,
     /// When its handshake began, if it came to one.
     handshake: Option<Instant>,
-}
-
-enum Next {
-    Relay(Relay<TcpStream>),
-    Finish(Relay<TcpStream>),
 }
 
 impl Accepted {
@@ -188,7 +188,7 @@ impl Secured {
     }
 
     /// The relay to the upstream, or to the farewell if there is none; `None`: the proxy is stopping.
-    fn relay(self, dialled: Option<Dialled>) -> Next {
+    fn relay(self, dialled: Option<Dialled>) -> Relay<TcpStream> {
         let Self { door, started, stream, config, mut record } = self;
         let mut refused = None;
         let stopping = dialled.is_none();
@@ -231,12 +231,25 @@ impl Secured {
         };
         if let Some(undialled) = refused {
             relay.refuse_upstream(undialled.reason, &undialled.fault);
-            return Next::Finish(relay);
-        }
-        if stopping {
+        } else if stopping {
             relay.farewell_drain();
-            return Next::Finish(relay);
         }
-        Next::Relay(relay)
+        relay
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn size_of_future<A, B, C, D, E, F: Future>(_of: fn(A, B, C, D, E) -> F) -> usize {
+        size_of::<F>()
+    }
+
+    /// Octets; every idle session takes them. Raise them on purpose only.
+    #[test]
+    fn a_session_is_a_small_task_and_one_relay() {
+        assert!(size_of_future(serve) <= 512, "{}", size_of_future(serve));
+        assert!(size_of::<Relay<TcpStream>>() <= 1280, "{}", size_of::<Relay<TcpStream>>());
     }
 }

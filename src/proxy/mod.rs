@@ -4,7 +4,7 @@
 mod connection;
 mod deflate;
 mod gauges;
-pub(crate) mod listener;
+mod listener;
 mod observe;
 mod plan;
 mod record;
@@ -16,6 +16,5 @@ mod stream;
 mod upstream;
 
 pub use plan::check;
-pub use reload::{Change, Outcome as ReloadOutcome, ReloadHandle, ReloadSource};
 pub use server::{Bound, RunError, run, run_reloading};
 pub use settings::{ListenerSettings, UpstreamAddress, UpstreamAddressError, UpstreamSettings};

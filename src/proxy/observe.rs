@@ -227,7 +227,7 @@ mod tests {
 
     use super::*;
     use crate::session::{CloseReason, Completion, Said, Speaker};
-    use crate::wire::{Effect, Operation, Protocol};
+    use crate::wire::{Effect, Operation};
 
     #[derive(Clone, Default)]
     struct Sink(Arc<Mutex<Vec<u8>>>);
@@ -259,18 +259,7 @@ mod tests {
     }
 
     fn a_session() {
-        let info = SessionInfo {
-            id: 7,
-            listener: "imaps".into(),
-            protocol: Protocol::Imap,
-            client: "192.0.2.1:5".parse().unwrap(),
-            upstream: "provider".into(),
-            upstream_address: "imap.example.com:993".into(),
-            started: jiff::Timestamp::UNIX_EPOCH,
-            trace: None,
-            client_tls: None,
-            upstream_tls: None,
-        };
+        let info = SessionInfo::example(7);
         let said = Said { by: Speaker::Client, id: None, text: "a LOGIN joe ‹secret›".to_owned(), octets: 20 };
         let id = CommandId(1);
         let events = [

@@ -128,7 +128,7 @@ fn noted<T>(made: Result<T, Fault>, faults: &mut Vec<Fault>) -> Option<T> {
 /// Each upstream, and the name that its certificate must have.
 fn upstreams(config: &Config, faults: &mut Vec<Fault>) -> Vec<(Arc<Upstream>, String)> {
     let made = config.upstreams.iter().map(|settings| {
-        let name = crate::tls::server_name(settings)?;
+        let name = settings.trust().name()?;
         Ok((Arc::new(Upstream::new(settings)?), name.to_str().into_owned()))
     });
     made.filter_map(|made| noted(made, faults)).collect()

@@ -116,11 +116,11 @@ enum Turn {
 }
 
 impl<IO: AsyncRead + AsyncWrite + Unpin> Relay<IO> {
-    /// Runs the session to its end.
-    pub(super) async fn run(mut self, stop: &CancellationToken) {
+    /// Runs the session to its end, which may have come already.
+    pub(super) async fn run(&mut self, stop: &CancellationToken) {
         let mut timer = Timer { sleep: pin!(sleep_until(tokio::time::Instant::now())), armed: None };
         let mut stopped = pin!(stop.cancelled());
-        self.advance();
+        self.go_on();
         loop {
             if self.drain_by.is_some() && self.session.is_idle() {
                 self.farewell_drain();
@@ -130,7 +130,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Relay<IO> {
                 break;
             }
             if let Some(side) = self.out.starting_tls() {
-                self.start_tls(side).await;
+                Box::pin(self.start_tls(side)).await;
                 continue;
             }
             match poll_fn(|cx| self.poll_turn(cx, &mut timer, stopped.as_mut())).await {
@@ -149,7 +149,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Relay<IO> {
                 Turn::Stop => self.drain_by = Some(now() + self.limits.drain_timeout),
             }
         }
-        self.finish().await;
+        Box::pin(self.finish()).await;
     }
 
     fn advance(&mut self) {

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use serde::Deserialize;
 
 use crate::session::{Posture, TlsMode};
-use crate::tls::{CertificateSettings, Pin, Roots};
+use crate::tls::{CertificateSettings, Pin, Roots, Trust};
 use crate::wire::Protocol;
 
 /// A `[[listener]]` table: one bound address and where its clients' commands go.
@@ -73,6 +73,14 @@ pub struct UpstreamSettings {
     /// Whether COMPRESS=DEFLATE is used where the server lists it (IMAP). Default `false`.
     #[serde(default)]
     pub compress: bool,
+}
+
+impl UpstreamSettings {
+    /// Which servers are taken for it.
+    pub(crate) fn trust(&self) -> Trust<'_> {
+        let server_name = self.server_name.as_deref().unwrap_or(&self.address.host);
+        Trust { upstream: &self.name, server_name, roots: &self.roots, pin: self.pin }
+    }
 }
 
 /// `host:port` of a server; the host is a DNS name or an IP address.

@@ -40,7 +40,7 @@ impl Upstream {
     pub(super) fn new(settings: &UpstreamSettings) -> Result<Self, Fault> {
         let connector = match settings.tls {
             TlsMode::None => None,
-            TlsMode::Implicit | TlsMode::Starttls => Some(Arc::new(Connector::new(settings)?)),
+            TlsMode::Implicit | TlsMode::Starttls => Some(Arc::new(Connector::new(&settings.trust())?)),
         };
         Ok(Self {
             name: settings.name.as_str().into(),

@@ -12,19 +12,14 @@ use crate::session::{
     Alteration, Answered, CloseReason, CommandId, Completion, Extent, MessageRef, Observation, Said, Speaker, State,
     Violation, ViolationKind,
 };
-use crate::wire::{Effect, Operation, Protocol, Side};
+use crate::wire::{Effect, Operation, Side};
 use crate::witness::{TlsFacts, Witness};
 
 pub(super) fn info(id: u64) -> SessionInfo {
     SessionInfo {
-        id,
-        listener: Arc::from("imaps"),
-        protocol: Protocol::Imap,
         client: "127.0.0.1:50000".parse().unwrap(),
-        upstream: Arc::from("provider"),
         upstream_address: Arc::from("imap.example.org:993"),
         started: "2026-11-02T08:00:00.25Z".parse().unwrap(),
-        trace: None,
         client_tls: Some(TlsFacts {
             version: "TLSv1.3".to_owned(),
             cipher: "TLS13_AES_256_GCM_SHA384".to_owned(),
@@ -32,7 +27,7 @@ pub(super) fn info(id: u64) -> SessionInfo {
             subject: None,
             resumed: false,
         }),
-        upstream_tls: None,
+        ..SessionInfo::example(id)
     }
 }
 

@@ -72,8 +72,8 @@ pub struct Given {
     pub time: Option<Timestamp>,
     /// Who is logged in; the default is `user@example.com`. `""`: nobody is.
     pub user: Option<String>,
-    /// Instead of `user`, or beside it: a group that he is in.
-    pub group: Option<String>,
+    /// Instead of `user`, or beside it: a group that he is in, or several.
+    pub group: Option<OneOrMany>,
     /// IMAP: the mailbox that is selected; without it, or with `""`, none is.
     pub selected: Option<String>,
     /// The messages, by their sizes; the client has been told them. Without it there are three of unknown size.

@@ -1,5 +1,6 @@
 //! Brings a session to where a case begins, plays the case, and tells what came of it.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytesize::ByteSize;
@@ -9,7 +10,7 @@ use super::case::{Given, HookWord, ServerSays, TlsWord};
 use super::server::{Has, Says, Server};
 use super::stage::{Came, Stage};
 use crate::policy::{ActionKind, ClientTls, Connection, Decision, Mode, PolicyHandle};
-use crate::session::{Answered, CloseReason, Event, Observation};
+use crate::session::{Answered, CloseReason, Event, Observation, Setup, Terms, TlsMode};
 use crate::wire::imap::{Names, encode_mailbox};
 use crate::wire::{Protocol, Side};
 
@@ -89,8 +90,14 @@ impl Scene {
             accepted_at: given.time.map_or(NOON, Timestamp::as_second),
             ..Connection::offline(protocol, Instant::now())
         };
-        let allow = given.allow.clone().unwrap_or_default();
-        let stage = Stage::new(connection, tls(given), allow, policy);
+        let client_tls = tls(given);
+        let terms = Terms {
+            client_tls: if client_tls.is_some() { TlsMode::Implicit } else { TlsMode::None },
+            allow: given.allow.clone().unwrap_or_default(),
+            policy,
+            ..Terms::offline()
+        };
+        let stage = Stage::new(Setup { terms: Arc::new(terms), seed: 1, connection: Arc::new(connection), client_tls });
         Self { protocol, stage, server: Server::new(protocol, has), hook: given.hook, waited: Duration::ZERO }
     }
 
@@ -139,7 +146,7 @@ impl Scene {
     /// One step of a conversation whose server is written out.
     pub fn step(&mut self, from: Side, octets: &[u8]) -> Played {
         self.stage.send(from, octets);
-        self.answer_hook();
+        while self.answer_hook() {}
         Played::of(self.stage.take(), Duration::ZERO)
     }
 
@@ -150,7 +157,7 @@ impl Scene {
 
     /// TLS comes up where it was asked for.
     pub fn start_tls(&mut self) -> bool {
-        self.stage.start_tls()
+        self.stage.start_tls().is_some()
     }
 
     /// Lets the server answer and time pass until nothing more happens.
@@ -176,7 +183,7 @@ impl Scene {
     }
 
     fn answer_hook(&mut self) -> bool {
-        self.hook.is_some_and(|word| self.stage.answer_questions(word == HookWord::Allow))
+        self.hook.is_some_and(|word| self.stage.answer(word == HookWord::Allow))
     }
 
     /// A rule slowed something down and the session is not through with it.
@@ -185,7 +192,7 @@ impl Scene {
             Observation::Decided { decision, .. } => decision.action == ActionKind::Throttle,
             _ => false,
         };
-        !self.stage.is_closing() && !self.stage.is_idle() && events.iter().any(slowed)
+        self.stage.closing().is_none() && !self.stage.is_idle() && events.iter().any(slowed)
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::case::Given;
+use super::case::{Given, OneOrMany};
 use super::play::Played;
 use crate::config::{ConfigErrors, Loaded};
 use crate::policy::{ActionKind, Explanation, Facts, Group, Policy, PolicyHandle, Verdict, Watch};
@@ -71,15 +71,35 @@ impl Rehearsed {
         &self.names
     }
 
-    /// The same facts with a user who is in the group that they name. The error says why there is none.
+    /// The same facts with a user who is in the groups that they name. The error says why there is none.
     pub fn settle(&self, given: Given) -> Result<Given, String> {
-        let Some(name) = &given.group else { return Ok(given) };
-        let group = self.groups.iter().find(|group| **group.name() == **name);
-        let group = group.ok_or_else(|| format!("no group is called `{name}`"))?;
+        let names = match &given.group {
+            None => &[],
+            Some(OneOrMany::One(name)) => std::slice::from_ref(name),
+            Some(OneOrMany::Many(names)) => names.as_slice(),
+        };
+        let find = |name: &String| {
+            let group = self.groups.iter().find(|group| **group.name() == **name);
+            group.ok_or_else(|| format!("no group is called `{name}`"))
+        };
+        let groups = names.iter().map(find).collect::<Result<Vec<_>, _>>()?;
+        let Some((first, others)) = groups.split_first() else { return Ok(given) };
         let user = match given.user.as_deref() {
-            Some(user) if group.contains(user) => user,
-            Some(user) => return Err(format!("`{user}` is not in the group `{name}`")),
-            None => group.any_member().ok_or_else(|| format!("the group `{name}` names no user; say `user` too"))?,
+            Some(user) => match groups.iter().find(|group| !group.contains(user)) {
+                None => user,
+                Some(group) => return Err(format!("`{user}` is not in the group `{}`", group.name())),
+            },
+            None if others.is_empty() => {
+                let name = first.name();
+                first.members().next().ok_or_else(|| format!("the group `{name}` names no user; say `user` too"))?
+            }
+            None => {
+                let is_in_all = |user: &&str| groups.iter().all(|group| group.contains(user));
+                let mut users = groups.iter().flat_map(|group| group.members());
+                users.find(is_in_all).ok_or_else(|| {
+                    format!("no user is named who is in all of the groups `{}`; say `user` too", names.join("`, `"))
+                })?
+            }
         };
         Ok(Given { user: Some(user.to_owned()), ..given })
     }

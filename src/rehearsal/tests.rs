@@ -1,18 +1,19 @@
 use std::fmt::Write;
 use std::io::Cursor;
+use std::sync::Arc;
 use std::time::Instant;
 
 use super::*;
-use crate::policy::{ActionKind, ClientTls, Connection, Policy, PolicyHandle};
+use crate::policy::{ActionKind, Policy, PolicyHandle};
 use crate::recording::Recording;
+use crate::session::{Setup, Terms};
 use crate::wire::{Protocol, Side};
 
 /// A recording of a session in which the client said these blocks and the server said yes.
 fn recording(protocol: Protocol, rules: &str, blocks: &[&str]) -> String {
-    let connection = Connection::offline(protocol, Instant::now());
     let policy = if rules.is_empty() { PolicyHandle::new(Policy::default()) } else { rehearsed(rules).handle() };
-    let tls = ClientTls { version: "1.3", ..ClientTls::default() };
-    let mut stage = Stage::new(connection, Some(tls), Vec::new(), policy);
+    let terms = Arc::new(Terms { policy, ..Terms::offline() });
+    let mut stage = Stage::new(Setup::offline(terms, protocol, 1, Instant::now()));
     let offered: &[&str] = match protocol {
         Protocol::Imap => &["IMAP4rev1", "LITERAL+", "IDLE", "SASL-IR", "MULTIAPPEND", "AUTH=PLAIN"],
         Protocol::Pop3 => &["TOP", "UIDL"],

@@ -52,12 +52,18 @@ pub fn large(subject: &str, octets: usize) -> Message {
     let mut noise = Noise(1);
     text.reserve(lines * 78 + 32);
     for _ in 0..lines {
-        let raw: [u8; 57] = std::array::from_fn(|_| noise.octet());
-        BASE64_STANDARD.encode_string(raw, &mut text);
-        text.push_str("\r\n");
+        push_base64(&mut text, &std::array::from_fn::<u8, 57, _>(|_| noise.octet()));
     }
     text.push_str("--=_photos--\r\n");
     message(40, text)
+}
+
+/// In lines of 76 characters (RFC 2045 §6.8).
+fn push_base64(text: &mut String, octets: &[u8]) {
+    for line in octets.chunks(57) {
+        BASE64_STANDARD.encode_string(line, text);
+        text.push_str("\r\n");
+    }
 }
 
 fn welcome() -> Message {
@@ -107,10 +113,7 @@ fn invoice() -> Message {
     let mut pdf = b"%PDF-1.4\n".to_vec();
     pdf.extend(std::iter::repeat_with(|| noise.octet()).take(3000 - pdf.len() - 6));
     pdf.extend(b"%%EOF\n");
-    for line in pdf.chunks(57) {
-        BASE64_STANDARD.encode_string(line, &mut text);
-        text.push_str("\r\n");
-    }
+    push_base64(&mut text, &pdf);
     text.push_str("--=_invoice--\r\n");
     message(20, text).with_flag("\\Flagged")
 }

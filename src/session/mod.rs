@@ -28,7 +28,7 @@ pub use observation::{
 };
 pub use outbox::Outbox;
 
-use crate::policy::{ClientTls, Connection, PolicyHandle};
+use crate::policy::{ClientTls, Connection, Policy, PolicyHandle};
 use crate::wire::{Protocol, Side};
 
 /// What a listener does in doubt (see `docs/ARCHITECTURE.md`, "Two postures").
@@ -76,6 +76,25 @@ pub struct Terms {
     pub policy: PolicyHandle,
     /// Whether [`Observation::Said`] events are made (tap, recordings): they cost a copy per line.
     pub transcript: bool,
+}
+
+impl Terms {
+    /// TLS on both sides, posture enforce, no rules and all that is said told, for what plays sessions by itself:
+    /// tests, replays, benchmarks.
+    #[must_use]
+    pub fn offline() -> Self {
+        Self {
+            posture: Posture::Enforce,
+            client_tls: TlsMode::Implicit,
+            upstream_tls: TlsMode::Implicit,
+            hide: Vec::new(),
+            allow: Vec::new(),
+            compression: Compression::default(),
+            limits: Limits::default(),
+            policy: PolicyHandle::new(Policy::default()),
+            transcript: true,
+        }
+    }
 }
 
 /// What one session is made from.
@@ -127,6 +146,15 @@ impl Setup {
         let client_tls =
             (terms.client_tls == TlsMode::Implicit).then(|| ClientTls { version: "1.3", ..ClientTls::default() });
         Self { terms, seed, connection: Arc::new(Connection::offline(protocol, started)), client_tls }
+    }
+
+    /// The session, in the connection's protocol.
+    #[must_use]
+    pub fn begin(self) -> Box<dyn Session + Send> {
+        match self.connection.protocol {
+            Protocol::Imap => Box::new(imap::Imap::new(self)),
+            Protocol::Pop3 => Box::new(pop3::Pop3::new(self)),
+        }
     }
 }
 

@@ -13,13 +13,50 @@ use rustls::client::danger::ServerCertVerifier;
 use rustls_pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use super::settings::Roots;
+use super::settings::{Pin, Roots};
 use super::store;
 use super::stream::{Shaken, TlsStream};
 use super::verify::{Expiry, Explaining, Pinned, Refused};
 use crate::fault::{Code, Fault, plain};
-use crate::proxy::UpstreamSettings;
 use crate::wire::Protocol;
+
+/// Which servers are taken for an upstream.
+#[derive(Debug, Clone, Copy)]
+pub struct Trust<'a> {
+    /// The upstream's name, for what is said of it.
+    pub upstream: &'a str,
+    /// The name its certificate must be for.
+    pub server_name: &'a str,
+    /// The authorities that may have issued it.
+    pub roots: &'a Roots,
+    /// Trust exactly this public key instead of roots and name.
+    pub pin: Option<Pin>,
+}
+
+impl Trust<'_> {
+    /// The name that is sent and verified.
+    ///
+    /// # Errors
+    /// When it is neither a DNS name nor an IP address.
+    pub fn name(&self) -> Result<ServerName<'static>, Fault> {
+        ServerName::try_from(self.server_name.to_owned()).map_err(|_| {
+            let (upstream, name) = (self.upstream, plain(self.server_name));
+            Fault::new(
+                Code::ServerName,
+                format!("upstream `{upstream}`: `{name}` is neither a DNS name nor an IP address"),
+                "write the name in the server's certificate: server_name = \"imap.example.com\"",
+            )
+        })
+    }
+
+    fn unusable(&self, error: &dyn std::fmt::Display) -> Fault {
+        Fault::new(
+            Code::Roots,
+            format!("upstream `{}` cannot be verified with these roots: {error}", self.upstream),
+            "name a PEM file of the authority that issued its certificate: roots = \"ca.pem\"",
+        )
+    }
+}
 
 /// The TLS client side of one upstream.
 #[derive(Debug)]
@@ -34,23 +71,23 @@ impl Connector {
     ///
     /// # Errors
     /// When the roots cannot be read or the server name is none.
-    pub fn new(upstream: &UpstreamSettings) -> Result<Self, Fault> {
-        let name = server_name(upstream)?;
+    pub fn new(trust: &Trust<'_>) -> Result<Self, Fault> {
+        let name = trust.name()?;
         let provider = store::provider();
-        let label: Arc<str> = upstream.name.as_str().into();
+        let upstream: Arc<str> = trust.upstream.into();
         let expiry = Arc::new(Expiry::default());
-        let verifier: Arc<dyn ServerCertVerifier> = if let Some(pin) = upstream.pin {
-            Arc::new(Pinned { pin, provider: Arc::clone(&provider), upstream: label, expiry: Arc::clone(&expiry) })
+        let verifier: Arc<dyn ServerCertVerifier> = if let Some(pin) = trust.pin {
+            Arc::new(Pinned { pin, provider: Arc::clone(&provider), upstream, expiry: Arc::clone(&expiry) })
         } else {
-            let roots = Arc::new(store::roots(&upstream.roots)?);
+            let roots = Arc::new(store::roots(trust.roots)?);
             let inner = WebPkiServerVerifier::builder_with_provider(roots, Arc::clone(&provider))
                 .build()
-                .map_err(|error| unusable(upstream, &error))?;
-            Arc::new(Explaining { inner, upstream: label, expiry: Arc::clone(&expiry) })
+                .map_err(|error| trust.unusable(&error))?;
+            Arc::new(Explaining { inner, upstream, expiry: Arc::clone(&expiry) })
         };
         let mut config = ClientConfig::builder_with_provider(provider)
             .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])
-            .map_err(|error| unusable(upstream, &error))?
+            .map_err(|error| trust.unusable(&error))?
             .dangerous()
             .with_custom_certificate_verifier(verifier)
             .with_no_client_auth();
@@ -109,26 +146,6 @@ pub(crate) fn client_config(roots: &Roots) -> Result<Arc<ClientConfig>, Fault> {
             Fault::new(Code::Roots, format!("TLS cannot be set up: {error}"), help)
         })?;
     Ok(Arc::new(builder.with_root_certificates(roots).with_no_client_auth()))
-}
-
-/// The name an upstream's certificate must be for.
-pub(crate) fn server_name(upstream: &UpstreamSettings) -> Result<ServerName<'static>, Fault> {
-    let name = upstream.server_name.as_deref().unwrap_or(&upstream.address.host);
-    ServerName::try_from(name.to_owned()).map_err(|_| {
-        Fault::new(
-            Code::ServerName,
-            format!("upstream `{}`: `{}` is neither a DNS name nor an IP address", upstream.name, plain(name)),
-            "write the name in the server's certificate: server_name = \"imap.example.com\"",
-        )
-    })
-}
-
-fn unusable(upstream: &UpstreamSettings, error: &dyn std::fmt::Display) -> Fault {
-    Fault::new(
-        Code::Roots,
-        format!("upstream `{}` cannot be verified with these roots: {error}", upstream.name),
-        "name a PEM file of the authority that issued its certificate: roots = \"ca.pem\"",
-    )
 }
 
 fn handshake_fault(error: &io::Error) -> Fault {

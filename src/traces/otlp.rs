@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::TraceId;
+use crate::witness::TraceId;
 
 /// A span as it is kept until it is posted.
 #[derive(Debug, Clone, PartialEq)]

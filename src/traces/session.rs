@@ -6,14 +6,14 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::Tracer;
 use super::otlp::{Attribute, Note, Span, Value};
-use super::{TraceId, Tracer};
 use crate::fault::Fault;
 use crate::metrics::response_code;
 use crate::policy::Decision;
 use crate::session::{Answered, CloseReason, CommandId, Completion, Event, Observation};
 use crate::wire::{Effect, Operation, Protocol, Side};
-use crate::witness::{SessionInfo, TlsFacts};
+use crate::witness::{SessionInfo, TlsFacts, TraceId};
 
 /// Commands of a session with a span; those behind them are counted. No collector likes a trace without end.
 const MOST: u64 = 2000;

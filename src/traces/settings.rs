@@ -6,11 +6,11 @@ use std::time::Duration;
 use hyper::header::{HeaderName, HeaderValue};
 use serde::Deserialize;
 
-use super::TraceId;
 use crate::fault::{Code, Fault};
 use crate::redact::Redacted;
 use crate::service::ServiceUrl;
 use crate::tls::Roots;
+use crate::witness::TraceId;
 
 /// Where traces go, and of which sessions.
 #[derive(Debug, Clone, PartialEq, Deserialize)]

@@ -34,6 +34,8 @@ EXPLAINED = [
 ]
 CANARY = "the-canary-1815-sings"
 WORKERS = 12
+# So many sessions of one protocol with a difference are no accident of time any more.
+PLAYED_AGAIN = 40
 
 
 def program():
@@ -101,16 +103,16 @@ class Played:
         self.worker, self.session, self.came, self.own, self.recorded = worker, session, came, own, recorded
 
 
-async def play_all(protocol, chosen, relays, ports):
+async def play_all(chosen, relays, ports, slower=1):
     """Plays them with as many workers as there are ports; each takes the next session."""
     queue, done = list(reversed(chosen)), []
 
     async def work(number, relay, port):
         while queue:
             session = queue.pop()
-            await relay.take()
-            came, own = await wire.play(port, session)
-            done.append(Played(number, session, came, own, await relay.take()))
+            await relay.take(slower)
+            came, own = await wire.play(port, session, slower)
+            done.append(Played(number, session, came, own, await relay.take(slower)))
 
     await asyncio.gather(*(work(number, *pair) for number, pair in enumerate(zip(relays, ports))))
     return done
@@ -139,8 +141,8 @@ def is_explained(server, session, sentence):
                for name, pattern, what, _ in EXPLAINED)
 
 
-def judge(protocol, played, entries):
-    """Differences of one session."""
+def judge(server, protocol, played, entries):
+    """Differences of one session, and how many of them are explained."""
     view = played.judged
     log = own_log(entries, played.recorded)
     if protocol == "pop3":
@@ -150,7 +152,35 @@ def judge(protocol, played, entries):
         found = views.imap_differences(view, executed, log)
     if CANARY.encode() in bytes(played.recorded.down):
         found.append("the forbidden mailbox was read")
-    return found
+    left = [sentence for sentence in found if not is_explained(server, played.session, sentence)]
+    return left, len(found) - len(left)
+
+
+async def play_proxied(server, directory, protocol, chosen, relays, slower=1):
+    """Plays them through the proxy: each session with its differences, and how many of those are explained."""
+    proxy = await Proxy(directory, [(protocol, relay) for relay in relays]).start()
+    mark = server.mark()
+    try:
+        proxied = await play_all(chosen, relays, proxy.ports, slower)
+        await asyncio.sleep(0.5 * slower)
+    finally:
+        await asyncio.to_thread(proxy.stop)
+    pair(proxied, proxy.judged())
+    os.rename(proxy.log_file, f"{proxy.log_file}.{protocol}.{slower}")
+    entries = server.executed(mark)
+    return [(played, *judge(server.name, protocol, played, entries)) for played in proxied]
+
+
+async def judge_all(server, directory, protocol, chosen, relays):
+    """The same; what differs is played once more with all patience, for a busy machine answers late and looks as if
+    it did not answer. A difference that is one is there again."""
+    judged = await play_proxied(server, directory, protocol, chosen, relays)
+    differing = [played.session for played, found, _ in judged if found]
+    if not 0 < len(differing) <= PLAYED_AGAIN:
+        return judged
+    print(f"{server.name}: {len(differing)} sessions of {protocol} are played again, slowly", flush=True)
+    again = await play_proxied(server, directory, protocol, differing, relays, 10)
+    return [one for one in judged if not one[1]] + again
 
 
 async def compare(name, args, rows):
@@ -174,33 +204,26 @@ async def compare_with(server, directory, args, rows):
         relays = [await wire.Relay(server_port).start() for _ in range(workers)]
         direct = []
         if args.table:
-            direct = await play_all(protocol, chosen, relays, [relay.port for relay in relays])
-        proxy = await Proxy(directory, [(protocol, relay) for relay in relays]).start()
-        mark = server.mark()
-        try:
-            proxied = await play_all(protocol, chosen, relays, proxy.ports)
-            await asyncio.sleep(0.5)
-        finally:
-            await asyncio.to_thread(proxy.stop)
-        pair(proxied, proxy.judged())
-        entries = server.executed(mark)
-        for played in proxied:
-            found = judge(protocol, played, entries)
-            explained += sum(is_explained(server.name, played.session, sentence) for sentence in found)
-            found = [sentence for sentence in found if not is_explained(server.name, played.session, sentence)]
+            direct = await play_all(chosen, relays, [relay.port for relay in relays])
+        judged = await judge_all(server, directory, protocol, chosen, relays)
+        for played, found, harmless in judged:
+            explained += harmless
             count += 1
             differences += bool(found)
-            if found or args.verbose:
-                print(f"{server.name} {played.session.kind}: {played.session.name}")
-                print("".join(f"    {sentence}\n" for sentence in found), end="")
-            if args.verbose:
-                print(f"    client {played.session.steps}\n    up     {bytes(played.recorded.up)}\n"
-                      f"    down   {bytes(played.recorded.down)}\n    came   {played.came}")
-                print(f"    judged {vars(played.judged)}")
-        table.add(rows, server.name, protocol, direct, proxied)
-        os.rename(proxy.log_file, f"{proxy.log_file}.{protocol}")
+            show(server, played, found, args.verbose)
+        table.add(rows, server.name, protocol, direct, [played for played, *_ in judged])
     print(f"{server.name}: {count} sessions, {differences} with a difference, {explained} explained", flush=True)
     return count, differences
+
+
+def show(server, played, found, verbose):
+    if found or verbose:
+        print(f"{server.name} {played.session.kind}: {played.session.name}")
+        print("".join(f"    {sentence}\n" for sentence in found), end="")
+    if verbose:
+        print(f"    client {played.session.steps}\n    up     {bytes(played.recorded.up)}\n"
+              f"    down   {bytes(played.recorded.down)}\n    came   {played.came}")
+        print(f"    judged {vars(played.judged)}")
 
 
 def main():

@@ -184,6 +184,7 @@ metric pop3_executed {{
 
 class Chrooted(Server):
     """A server in a copy of its unpacked packages."""
+    root = None
 
     def __init__(self, directory, tls=None, letters=None):
         super().__init__(directory, tls, letters)
@@ -253,7 +254,8 @@ class Chrooted(Server):
 
     def stop(self):
         super().stop()
-        shutil.rmtree(self.root, ignore_errors=True)
+        if self.root:
+            shutil.rmtree(self.root, ignore_errors=True)
 
 
 class Cyrus(Chrooted):

@@ -50,14 +50,14 @@ class Relay:
         with contextlib.suppress(Exception):
             writer.close()
 
-    async def take(self):
+    async def take(self, slower=1):
         """The connection since the last call."""
-        await asyncio.sleep(0.02)
+        await asyncio.sleep(0.02 * slower)
         taken, self.recorded = self.recorded, []
         return taken[0] if taken else Recorded()
 
 
-async def listen(reader, first=PATIENCE):
+async def listen(reader, first, quiet):
     """All that comes until it is quiet; and whether the other side has closed."""
     came, wait = b"", first
     while True:
@@ -69,21 +69,21 @@ async def listen(reader, first=PATIENCE):
             return came, True
         if not octets:
             return came, True
-        came, wait = came + octets, QUIET
+        came, wait = came + octets, quiet
 
 
-async def play(port, session):
+async def play(port, session, slower=1):
     """Plays a session and gives what came back, and this side's port."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     own = writer.get_extra_info("sockname")[1]
-    came, closed = await listen(reader, 10)
+    came, closed = await listen(reader, 10 * slower, QUIET * slower)
     for step in session.steps:
         if closed:
             break
         with contextlib.suppress(ConnectionError):
             writer.write(step)
             await writer.drain()
-        more, closed = await listen(reader)
+        more, closed = await listen(reader, PATIENCE * slower, QUIET * slower)
         came += more
     with contextlib.suppress(Exception):
         writer.close()

@@ -13,7 +13,7 @@ members = ["*@staff.example"]
 
 [[rule]]
 name = "nobody reads what others share"
-when = 'mailboxes.exists(name, name.startsWith("Users/") && !name.startsWith("Users/" + user)) && !("staff" in groups)'
+when = 'mailboxes.exists(name, name.startsWith("Users/") && name != "Users/" + user && !name.startsWith("Users/" + user + "/")) && !("staff" in groups)'
 action = "deny"
 code = "NONEXISTENT"
 
@@ -34,8 +34,13 @@ expect = { action = "deny", rule = "nobody reads what others share", client_gets
 
 [[case]]
 name = "one's own is"
-send = 'a SELECT "Users/bob@example.com"'
+send = ['a SELECT "Users/bob@example.com"', 'b SELECT "Users/bob@example.com/x"']
 expect = { action = "allow" }
+
+[[case]]
+name = "whose name only begins alike is another"
+send = 'a SELECT "Users/bob@example.com.evil"'
+expect = { rule = "nobody reads what others share" }
 
 [[case]]
 name = "and for staff all is"
@@ -72,7 +77,7 @@ fn cases_try_out_expressions_for_both_protocols() {
     let folder = folder(&[("a.toml", RULES), ("a.test.toml", CASES)]);
     let (code, shown, errors) = run_in(folder.path(), &["policy", "test", "--threshold", "100", "a.toml"]);
     assert_eq!((code, errors.as_str()), (0, ""), "{shown}");
-    assert!(shown.contains("7 passed"), "{shown}");
+    assert!(shown.contains("8 passed"), "{shown}");
 }
 
 #[test]

@@ -10,11 +10,10 @@ use proptest::prelude::*;
 
 use mailwarden::policy::{Policy, PolicyHandle};
 use mailwarden::session::imap::Imap;
-use mailwarden::session::{
-    CommandId, Compression, Inboxes, Limits, Observation, Outbox, Posture, Session, Setup, Terms, TlsMode,
-};
-use mailwarden::wire::Protocol;
-use mailwarden::wire::Side;
+use mailwarden::session::{CommandId, Limits, Observation, Posture, Setup, Terms};
+use mailwarden::wire::{Protocol, Side};
+
+use crate::pushed::Pushed;
 
 /// What came of a play.
 #[derive(PartialEq)]
@@ -114,59 +113,25 @@ const BROKEN: &[&str] = &[
     "\0\0\r\n",
 ];
 
-fn session(posture: Posture, started: Instant) -> Imap {
+fn player(posture: Posture, cut: usize) -> Pushed<Imap> {
     let rule = |condition: &str| toml::from_str(&format!("name = \"d\"\naction = \"deny\"\n{condition}")).unwrap();
-    let limits = Limits { status_line: 120, errors: 1000, errors_before_login: 1000, ..Limits::default() };
     let terms = Terms {
         posture,
-        client_tls: TlsMode::Implicit,
-        upstream_tls: TlsMode::Implicit,
-        hide: Vec::new(),
         allow: ["XFOO", "CATENATE"].map(str::to_owned).to_vec(),
-        compression: Compression::default(),
-        limits,
+        limits: Limits { status_line: 120, errors: 1000, errors_before_login: 1000, ..Limits::default() },
         policy: PolicyHandle::new(Policy::new(vec![rule("command = \"DELETE\""), rule("mailbox = \"Denied\"")])),
-        transcript: true,
+        ..Terms::offline()
     };
-    Imap::new(Setup::offline(Arc::new(terms), Protocol::Imap, 0, started))
+    let started = Instant::now();
+    let session = Imap::new(Setup::offline(Arc::new(terms), Protocol::Imap, 0, started));
+    let mut player = Pushed::new(session, started, cut);
+    player.push(Side::Upstream, GREETING);
+    player
 }
 
-struct Player {
-    session: Imap,
-    inboxes: Inboxes,
-    out: Outbox,
-    started: Instant,
-    cut: usize,
-    up: Vec<u8>,
-}
-
-impl Player {
-    fn new(posture: Posture, cut: usize) -> Self {
-        let started = Instant::now();
-        let (session, out) = (session(posture, started), Outbox::new(started));
-        let mut player = Self { session, inboxes: Inboxes::default(), out, started, cut, up: Vec::new() };
-        player.feed(Side::Upstream, GREETING);
-        player
-    }
-
-    fn feed(&mut self, side: Side, octets: &[u8]) {
-        for piece in octets.chunks(self.cut) {
-            if self.out.closing().is_none() {
-                self.inboxes.of(side).extend_from_slice(piece);
-                self.session.advance(&mut self.inboxes, self.started, &mut self.out);
-            }
-        }
-        self.up.extend(self.out.take(Side::Upstream));
-    }
-
-    fn finish(mut self) -> Outcome {
-        self.inboxes.upstream_ended = true;
-        self.session.advance(&mut self.inboxes, self.started, &mut self.out);
-        assert!(self.out.closing().is_some(), "nothing can follow the server's end");
-        self.up.extend(self.out.take(Side::Upstream));
-        let events = self.out.take_events().into_iter().map(|event| event.what).collect();
-        Outcome { up: self.up, down: self.out.take(Side::Client), events }
-    }
+fn finish(player: Pushed<Imap>) -> Outcome {
+    let (up, down, events) = player.finish();
+    Outcome { up, down, events }
 }
 
 /// A server that reads what reaches it as the grammar says, whoever sent it.
@@ -257,29 +222,29 @@ fn result(tag: &str, choice: u8) -> Vec<u8> {
 
 /// Blocks of a client, with a server that answers what reaches it at once, or late.
 fn converse(blocks: &[Vec<u8>], choices: &[u8], late: bool, cut: usize) -> Outcome {
-    let mut player = Player::new(Posture::Enforce, cut);
+    let mut player = player(Posture::Enforce, cut);
     let mut server = Server { read: 0, reading: Reading::Command, choices: choices.iter().cycle() };
     for (number, block) in blocks.iter().enumerate() {
-        player.feed(Side::Client, block);
+        player.push(Side::Client, block);
         if late && number % 3 != 2 {
             continue;
         }
         while let Some(answer) = server.answer(&player.up) {
-            player.feed(Side::Upstream, &answer);
+            player.push(Side::Upstream, &answer);
             if answer.ends_with(b"BAD\r\n") {
-                player.feed(Side::Upstream, RESPONSES[number % RESPONSES.len()].as_bytes());
+                player.push(Side::Upstream, RESPONSES[number % RESPONSES.len()].as_bytes());
             }
         }
     }
-    player.finish()
+    finish(player)
 }
 
 fn play(posture: Posture, blocks: &[(Side, Vec<u8>)], cut: usize) -> Outcome {
-    let mut player = Player::new(posture, cut);
+    let mut player = player(posture, cut);
     for (side, octets) in blocks {
-        player.feed(*side, octets);
+        player.push(*side, octets);
     }
-    player.finish()
+    finish(player)
 }
 
 /// Each command that was begun ends once, and the client reads one answer at most.
@@ -318,18 +283,18 @@ fn server_block() -> impl Strategy<Value = Vec<u8>> {
 
 #[test]
 fn a_password_is_not_shown_while_it_is_held() {
-    let mut player = Player::new(Posture::Enforce, usize::MAX);
+    let mut player = player(Posture::Enforce, usize::MAX);
     player.inboxes.client.extend_from_slice(b"a NOOP\r\nb LOGIN {3+}\r\njoe {6+}\r\nsesame");
     for rest in [&b""[..], b"\r\n"] {
         player.inboxes.client.extend_from_slice(rest);
-        player.session.advance(&mut player.inboxes, player.started, &mut player.out);
+        player.advance();
         let shown = format!("{:?} {:?}", player.session, player.out);
         assert!(!shown.contains("sesame"), "{shown}");
         // nor as a list of octets
         assert!(!shown.contains("115, 101, 115"), "{shown}");
     }
     player.inboxes.upstream.extend_from_slice(b"a OK\r\n");
-    player.session.advance(&mut player.inboxes, player.started, &mut player.out);
+    player.advance();
     assert!(player.out.queued(Side::Upstream) > 20, "the login is queued");
     assert!(!format!("{:?}", player.out).contains("sesame"));
 }

@@ -12,5 +12,6 @@ mod papers;
 mod policy;
 mod properties;
 mod proxy;
+mod pushed;
 mod real;
 mod transcripts;

@@ -220,21 +220,26 @@ fn a_login_that_rules_deny_is_explained_before_it_is_said_that_nobody_is_in() {
 #[test]
 fn a_case_can_be_about_a_member_of_a_group_and_a_folder_of_any_name() {
     let rules = "[[group]]\nname = \"board\"\nmembers = [\"zoe@x.example\", \"*@board.example\"]\n\
+        [[group]]\nname = \"staff\"\nmembers = [\"ann@x.example\", \"bob@board.example\"]\n\
         [[rule]]\nname = \"board\"\ngroup = \"board\"\nmailbox = \"Entw\u{fc}rfe\"\naction = \"deny\"\neffect = \"flag\"\n";
     let cases = "given = { user = \"ann\", selected = \"Entw\u{fc}rfe\" }\n\
         [[case]]\nname = \"members may not\"\ngiven = { group = \"board\" }\nsend = 'a STORE 1 +FLAGS (x)'\n\
         expect = { action = \"deny\", rule = \"board\" }\n\
         [[case]]\nname = \"this one, too\"\ngiven = { group = \"board\", user = \"a@board.example\" }\nsend = 'a STORE 1 +FLAGS (x)'\n\
         expect = { action = \"deny\" }\n\
+        [[case]]\nname = \"and who is in another group, too\"\ngiven = { group = [\"board\", \"staff\"] }\nsend = 'a STORE 1 +FLAGS (x)'\n\
+        expect = { action = \"deny\", client_gets = \"a NO *\" }\n\
         [[case]]\nname = \"others may\"\nsend = 'a STORE 1 +FLAGS (x)'\nexpect = { action = \"allow\" }\n";
     let folder = folder(&[("a.toml", rules), ("a.test.toml", cases)]);
     let (code, shown, errors) = run_in(folder.path(), &["policy", "test", "."]);
     assert_eq!((code, errors.as_str()), (0, ""), "{shown}");
 
-    let wrong = [("group = \"board\" }", "group = \"bord\" }"), ("a@board.example", "a@x.example")];
-    for ((right, wrong), why) in
-        wrong.into_iter().zip(["no group is called `bord`", "`a@x.example` is not in the group"])
-    {
+    for (right, wrong, why) in [
+        ("group = \"board\" }", "group = \"bord\" }", "no group is called `bord`"),
+        ("a@board.example", "a@x.example", "`a@x.example` is not in the group"),
+        ("[\"board\", \"staff\"]", "[\"board\", \"bord\"]", "no group is called `bord`"),
+        ("[\"board\", \"staff\"]", "[\"board\", \"staff\"], user = \"ann@x.example\"", "not in the group `board`"),
+    ] {
         fs::write(folder.path().join("a.test.toml"), cases.replace(right, wrong)).unwrap();
         let (code, shown, _) = run_in(folder.path(), &["policy", "test", "."]);
         assert!(code == 1 && shown.contains(why), "{shown}");

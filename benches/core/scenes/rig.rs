@@ -5,9 +5,7 @@ use std::time::Instant;
 
 use bytes::BytesMut;
 use mailwarden::policy::{Policy, PolicyHandle};
-use mailwarden::session::imap::Imap;
-use mailwarden::session::pop3::Pop3;
-use mailwarden::session::{Compression, Event, Inboxes, Limits, Outbox, Posture, Session, Setup, Terms, TlsMode};
+use mailwarden::session::{Event, Inboxes, Outbox, Session, Setup, Terms};
 use mailwarden::wire::{Protocol, Side};
 
 use super::READ;
@@ -53,7 +51,7 @@ pub struct Sums {
 
 /// A session with its inboxes and outbox.
 pub struct Rig {
-    session: Box<dyn Session>,
+    session: Box<dyn Session + Send>,
     inboxes: Inboxes,
     out: Outbox,
     /// Lent for each call.
@@ -70,22 +68,8 @@ impl Rig {
     /// The same under this policy.
     pub fn under(policy: Policy, protocol: Protocol) -> Self {
         let now = Instant::now();
-        let terms = Terms {
-            posture: Posture::Enforce,
-            client_tls: TlsMode::Implicit,
-            upstream_tls: TlsMode::Implicit,
-            hide: Vec::new(),
-            allow: Vec::new(),
-            compression: Compression::default(),
-            limits: Limits::default(),
-            policy: PolicyHandle::new(policy),
-            transcript: false,
-        };
-        let setup = Setup::offline(Arc::new(terms), protocol, 1, now);
-        let session: Box<dyn Session> = match protocol {
-            Protocol::Imap => Box::new(Imap::new(setup)),
-            Protocol::Pop3 => Box::new(Pop3::new(setup)),
-        };
+        let terms = Terms { policy: PolicyHandle::new(policy), transcript: false, ..Terms::offline() };
+        let session = Setup::offline(Arc::new(terms), protocol, 1, now).begin();
         let mut rig = Self { session, inboxes: Inboxes::default(), out: Outbox::new(now), events: Vec::new(), now };
         rig.session.advance(&mut rig.inboxes, now, &mut rig.out);
         rig

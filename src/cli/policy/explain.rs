@@ -58,7 +58,7 @@ impl Args {
         };
         let policy = match Rehearsed::read(&self.config) {
             Ok(policy) => policy,
-            Err(errors) => return Ok(super::refused(&errors, globals)),
+            Err(errors) => return Ok(globals.refuse(&errors)),
         };
         let given = match self.facts().and_then(|given| policy.settle(given)) {
             Ok(given) => given,

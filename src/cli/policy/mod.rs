@@ -9,9 +9,7 @@ use std::process::ExitCode;
 
 use clap::Subcommand;
 
-use super::terminal::complain;
-use super::{EXIT_COULD_NOT, EXIT_NO, Globals};
-use crate::config::ConfigErrors;
+use super::Globals;
 
 const AFTER_HELP: &str = "\
 Examples:
@@ -43,10 +41,4 @@ impl Args {
             Command::Replay(args) => args.run(globals),
         }
     }
-}
-
-/// Says why a policy cannot be used.
-fn refused(errors: &ConfigErrors, globals: &Globals) -> ExitCode {
-    complain(&errors.render(globals.paint_of_errors()));
-    ExitCode::from(if errors.is_unreadable() { EXIT_COULD_NOT } else { EXIT_NO })
 }

@@ -38,7 +38,7 @@ impl Args {
     pub(super) fn run(self, globals: &Globals) -> anyhow::Result<ExitCode> {
         let policy = match Rehearsed::read(&self.with) {
             Ok(policy) => policy,
-            Err(errors) => return Ok(super::refused(&errors, globals)),
+            Err(errors) => return Ok(globals.refuse(&errors)),
         };
         let mut is_changed = false;
         for path in &self.recordings {

@@ -47,7 +47,7 @@ impl Args {
         match self.report() {
             Ok(report) => self.show(&report, globals),
             Err(error @ SuiteError::Read(..)) => Err(error.into()),
-            Err(SuiteError::Policy(errors)) => Ok(super::refused(&errors, globals)),
+            Err(SuiteError::Policy(errors)) => Ok(globals.refuse(&errors)),
             Err(SuiteError::Broken { text }) => {
                 complain(&format!("{}\n", text.trim_end()));
                 Ok(ExitCode::from(EXIT_NO))

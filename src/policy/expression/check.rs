@@ -10,7 +10,8 @@ use cel::common::ast::operators::{
 use cel::common::ast::{CallExpr, Expr, LiteralValue, SourceInfo};
 
 use super::attribute::{Attribute, Texts, Type, Written};
-use super::{DEEPEST, ExpressionError, Fault};
+use super::view::LONGEST_LIST;
+use super::{DEEPEST, ExpressionError, Fault, MOST_STEPS};
 
 /// Goes through one expression.
 pub(super) struct Checker<'a> {
@@ -19,6 +20,10 @@ pub(super) struct Checker<'a> {
     depth: u16,
     /// What `exists` and `all` call each text of their list.
     element: Option<(&'a str, Type)>,
+    /// Texts of the lists that are gone through for each text of that list.
+    inner: usize,
+    /// The same for all texts of all such lists.
+    steps: usize,
     checked: Checked,
 }
 
@@ -34,7 +39,7 @@ type Outcome<T> = Result<T, ExpressionError>;
 
 impl<'a> Checker<'a> {
     pub(super) fn new(text: &'a str, places: &'a SourceInfo) -> Self {
-        Self { text, places, depth: 0, element: None, checked: Checked::default() }
+        Self { text, places, depth: 0, element: None, inner: 0, steps: 0, checked: Checked::default() }
     }
 
     pub(super) fn check(mut self, expression: &'a IdedExpr) -> Outcome<Checked> {
@@ -116,7 +121,11 @@ impl<'a> Checker<'a> {
             return self.fault(expression, Fault::UnknownAttribute(name.to_owned()));
         };
         self.checked.names.push(attribute);
-        Ok(attribute.kind())
+        let kind = attribute.kind();
+        if matches!(kind, Type::Texts(_)) {
+            self.inner += LONGEST_LIST;
+        }
+        Ok(kind)
     }
 
     fn literal(&self, expression: &IdedExpr, literal: &LiteralValue) -> Outcome<Type> {
@@ -148,6 +157,7 @@ impl<'a> Checker<'a> {
             }
         };
         rest.iter().try_for_each(|element| self.expect(element, kind))?;
+        self.inner += elements.len();
         Ok(list)
     }
 
@@ -249,9 +259,12 @@ impl<'a> Checker<'a> {
             return self.fault(name, Fault::Taken);
         }
         self.element = Some((element, kind));
+        self.inner = 0;
         self.truth(condition)?;
         self.element = None;
-        Ok(Type::Truth)
+        let length = if let Expr::List(list) = &list.expr { list.elements.len() } else { LONGEST_LIST };
+        self.steps += length * self.inner;
+        if self.steps > MOST_STEPS { self.fault(expression, Fault::Costly(self.steps)) } else { Ok(Type::Truth) }
     }
 
     fn comparison(&mut self, expression: &IdedExpr, left: &'a IdedExpr, right: &'a IdedExpr) -> Outcome<Type> {

@@ -6,7 +6,8 @@
 //! false. It sees the [attributes](Attribute) of what is judged and nothing else: no octet of a message, no secret.
 //!
 //! What it costs is bounded: its length and its depth, before the parser sees it; its lists, of which none is longer
-//! than [64](view::LONGEST_LIST); and nothing in it goes through a list inside a list.
+//! than [64](view::LONGEST_LIST); no loop stands inside another; and how many [steps](MOST_STEPS) it takes to look through
+//! lists inside loops is counted when it is read.
 //!
 //! A value that nobody knows makes the expression's parts unknown that need it (`false && unknown` is false, `true ||
 //! unknown` true, as in CEL itself), and so does what cannot be computed: an overflow, a division by zero. What an
@@ -35,6 +36,9 @@ use check::Checker;
 #[cfg(test)]
 use view::LONGEST_LIST;
 use view::View;
+
+/// How many texts of lists may be looked at inside `exists` and `all`: two lists of the longest, for each text of one.
+pub(crate) const MOST_STEPS: usize = 2 * 64 * 64;
 
 /// An expression, ready to be asked.
 #[derive(Clone)]
@@ -91,6 +95,9 @@ pub(crate) enum Fault {
     Spelling(Attribute, String),
     #[error("`exists` and `all` go through a list, and not inside each other")]
     Nested,
+    /// The steps.
+    #[error("lists inside `exists` and `all` are gone through for each text: {0} steps, at most {MOST_STEPS} may be")]
+    Costly(usize),
     #[error("this name is taken")]
     Taken,
     #[error("it names no attribute, so that it is always the same")]

@@ -194,6 +194,28 @@ fn a_rule_that_names_what_only_answers_have_looks_at_answers() {
 }
 
 #[test]
+fn lists_may_be_looked_through_for_each_text_of_another_but_not_often() {
+    let twice = "mailboxes.exists(m, m in flags && !(m in groups))";
+    for useful in [
+        twice.to_owned(),
+        "groups.all(g, !('Shared/' + g in mailboxes)) && size(mailboxes) > 1 && user in groups".to_owned(),
+        "['a', 'b', 'c'].exists(x, x in mailboxes || x in flags || x in groups || x in search_keys)".to_owned(),
+        format!("mailboxes.exists(m, m in [{}])", "'a', ".repeat(127) + "'b'"),
+        format!("{}mailboxes.exists(m, m == 'b')", "mailboxes.exists(m, m == 'a') || ".repeat(20)),
+    ] {
+        assert!(Expression::new(&useful).is_ok(), "{useful}");
+    }
+    for costly in [
+        format!("{twice} || flags.exists(f, f in mailboxes)"),
+        format!("mailboxes.exists(m, m in [{}])", "'a', ".repeat(128) + "'b'"),
+        "(partial ? ['a'] : flags).exists(x, size(flags) + size(flags) + size(flags) > 1)".to_owned(),
+    ] {
+        let error = Expression::new(&costly).expect_err(&costly);
+        assert!(matches!(error.fault, Fault::Costly(8193..)), "{costly}: {error:?}");
+    }
+}
+
+#[test]
 fn a_mistake_is_told_at_its_place() {
     for (text, at, fault) in [
         ("", "", "something is missing here"),
@@ -234,6 +256,11 @@ fn a_mistake_is_told_at_its_place() {
             "mailboxes.all(x, mailboxes.all(y, x == y))",
             "(",
             "`exists` and `all` go through a list, and not inside each other",
+        ),
+        (
+            "mailboxes.exists(m, m in mailboxes || m in flags || m in groups)",
+            "(",
+            "lists inside `exists` and `all` are gone through for each text: 12288 steps, at most 8192 may be",
         ),
         ("mailboxes.all(user, user == 'a')", "user", "this name is taken"),
         ("1 == 1", "1 == 1", "it names no attribute, so that it is always the same"),

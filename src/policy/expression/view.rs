@@ -14,7 +14,7 @@ use jiff::tz::TimeZone;
 use super::super::condition::Stance;
 use super::super::facts::{Answer, Facts};
 use super::super::group::Group;
-use super::super::pattern::without_empty_levels;
+use super::super::pattern::plain_names;
 use super::Attribute;
 use super::attribute::{DAYS, FLAGS};
 use crate::wire::{ItemKind, Operation};
@@ -134,10 +134,10 @@ impl<'a> View<'a> {
         let further = facts.arguments.reaches_further;
         match self.stance {
             Stance::Strict if further && facts.operation != Operation::List => return None,
-            Stance::Lenient if further || names.clone().any(|name| without_empty_levels(name).is_some()) => {
+            Stance::Lenient if further || names.clone().any(|name| plain_names(name).next().is_some()) => {
                 return None;
             }
-            Stance::Strict => texts.extend(names.filter_map(without_empty_levels).map(Cow::Owned)),
+            Stance::Strict => texts.extend(names.flat_map(plain_names).map(Cow::Owned)),
             Stance::Lenient => {}
         }
         Some(Datum::Texts(texts))

@@ -153,6 +153,30 @@ fn a_selected_mailbox_that_no_rule_is_about_is_looked_up_once() {
     }
 }
 
+#[test]
+fn what_was_found_before_the_login_is_for_any_user() {
+    let connection = Connection::offline(Protocol::Imap, Instant::now());
+    let session = |user, logged_in| {
+        let (connection, now) = (&connection, connection.accepted);
+        SessionFacts { connection, tls: None, now, user, logged_in }
+    };
+    let text = "name = 'r'\naction = 'deny'\nmailbox = 'Board'\nuser = 'ann'";
+    let rules = SessionRules::new(PolicyHandle::new(Policy::new(vec![toml::from_str(text).unwrap()])));
+    for (user, logged_in, denied) in [
+        (None, false, false),
+        (Some("ann"), false, true),
+        (Some("bob"), false, false),
+        (Some("ann"), false, true),
+        (Some("bob"), true, false),
+        (Some("ann"), true, true),
+    ] {
+        let facts = Facts { command: "FETCH", selected: Some("Board"), ..Facts::of_session(session(user, logged_in)) };
+        let says = decider(&rules.judge(&facts)).is_some();
+        assert_eq!(says, denied, "{user:?}, logged in: {logged_in}");
+        assert!(!denied || rules.permits(&facts.session, Sort::of(&facts)).is_none(), "{user:?}");
+    }
+}
+
 #[derive(Debug)]
 struct Counter(Instant, AtomicU32);
 

@@ -6,9 +6,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 
 use super::tests::{Seen, start};
 use super::*;
-use crate::policy::{Policy, PolicyHandle};
 use crate::session::imap::Imap;
-use crate::session::{Places, Posture, Setup, Terms, TlsMode};
+use crate::session::{Places, Setup, Terms, TlsMode};
 
 /// A peer that speaks lines, deflated once it is told so.
 struct Talker {
@@ -84,17 +83,8 @@ struct Scene {
 /// A session that has logged in; compression as it is given for each side.
 async fn logged_in(offered: bool, used: bool) -> Scene {
     let compression = crate::session::Compression { client: offered, upstream: used, places: Places::new(2) };
-    let terms = Terms {
-        posture: Posture::Enforce,
-        client_tls: TlsMode::None,
-        upstream_tls: TlsMode::None,
-        hide: Vec::new(),
-        allow: Vec::new(),
-        compression,
-        limits: Limits::default(),
-        policy: PolicyHandle::new(Policy::default()),
-        transcript: false,
-    };
+    let (client_tls, upstream_tls) = (TlsMode::None, TlsMode::None);
+    let terms = Terms { client_tls, upstream_tls, compression, transcript: false, ..Terms::offline() };
     let session = Imap::new(Setup::offline(Arc::new(terms), Protocol::Imap, 1, now()));
     let ((client, near), (server, far)) = (duplex(64 << 10), duplex(64 << 10));
     let layers = Layers { accept: None, connect: None, protocol: Protocol::Imap };

@@ -12,6 +12,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
 use tokio::time::timeout;
 
 use super::{CHUNK, Peer, Relay, SCRATCH, peer};
+use crate::proxy::stream::Stream;
 use crate::wire::Side;
 
 /// A peer that takes nothing for so long is left.
@@ -23,7 +24,7 @@ const LINGER: Duration = Duration::from_secs(1);
 const LINGER_OCTETS: usize = 1 << 20;
 
 impl<IO: AsyncRead + AsyncWrite + Unpin> Relay<IO> {
-    pub(in crate::proxy) async fn finish(mut self) {
+    pub(super) async fn finish(&mut self) {
         self.report();
         // a peer that was cut off here is closed all the same
         let _flushed = timeout(FLUSH, self.flush()).await;
@@ -34,7 +35,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Relay<IO> {
             if client && upstream { Poll::Ready(()) } else { Poll::Pending }
         });
         let _closed = timeout(PATIENCE, close).await;
-        drop(self.upstream);
+        self.upstream = Peer::new(Stream::Gone);
         if !self.inboxes.client_ended && !self.client.deaf {
             let _lingered = timeout(LINGER, linger(&mut self.client)).await;
         }

@@ -4,6 +4,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 
 use super::*;
 use crate::metrics::Metrics;
+use crate::proxy::UpstreamSettings;
 use crate::session::{Event, Observation, Secured};
 use crate::tls::{Acceptor, Authority, AuthoritySettings, CertificateSettings};
 use crate::witness::{SessionInfo, Witness};
@@ -130,26 +131,14 @@ pub(super) fn start(
     let seen = Arc::new(Seen::default());
     let witness: Arc<dyn Witness> = Arc::clone(&seen) as _;
     let metrics = Arc::new(Metrics::new(&[], &[]).unwrap());
-    let info = SessionInfo {
-        id: 1,
-        listener: Arc::from("l"),
-        protocol: Protocol::Imap,
-        client: "127.0.0.1:1".parse().unwrap(),
-        upstream: Arc::from("u"),
-        upstream_address: Arc::from("127.0.0.1:2"),
-        started: jiff::Timestamp::now(),
-        trace: None,
-        client_tls: None,
-        upstream_tls: None,
-    };
     let hooks = crate::hook::Hooks::new(crate::hook::HookSet::default());
-    let relay = Relay {
+    let mut relay = Relay {
         session: Box::new(session),
         out: Outbox::new(now()),
         inboxes: Inboxes::default(),
         client: Peer::new(client),
         upstream: Peer::new(upstream),
-        record: Record::open(info, [witness].into(), Arc::clone(&metrics), None, now()),
+        record: Record::open(SessionInfo::example(1), [witness].into(), Arc::clone(&metrics), None, now()),
         layers,
         limits: Limits { handshake_timeout: Duration::from_secs(2), drain_timeout: DRAIN, ..Limits::default() },
         asked: Asked::new(hooks, metrics),
@@ -332,7 +321,8 @@ fn minting(directory: &std::path::Path) -> (Arc<ServerConfig>, Connector) {
     let acceptor = Acceptor::new(&mint, Some(&authority), "mail.example.com", Protocol::Imap, None).unwrap();
     let upstream =
         format!("name = \"u\"\naddress = \"mail.example.com:143\"\ntls = \"starttls\"\nroots = {:?}", authority.path());
-    let connector = Connector::new(&toml::from_str(&upstream).unwrap()).unwrap();
+    let upstream: UpstreamSettings = toml::from_str(&upstream).unwrap();
+    let connector = Connector::new(&upstream.trust()).unwrap();
     (acceptor.config("127.0.0.1".parse().unwrap()), connector)
 }
 

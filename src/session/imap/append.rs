@@ -71,7 +71,7 @@ impl Imap {
             return self.finish_refused(body, line, tail, early, now, out);
         }
         match parse_append_more(&line, body.enclosure) {
-            Ok(more) => self.more_of_message(&more, body, line, tail, now, out),
+            Ok(more) => self.more_of_message(more, body, line, tail, now, out),
             Err(_) if !self.enforcing() => {
                 Self::violated(
                     Side::Client,
@@ -102,7 +102,7 @@ impl Imap {
 
     /// The server refused in the middle of the message; all that it was promised has been sent but the
     /// line end, then its answer is said.
-    fn finish_refused(
+    pub(super) fn finish_refused(
         &mut self,
         body: Body,
         mut line: BytesMut,

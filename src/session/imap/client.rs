@@ -34,7 +34,7 @@ impl Imap {
     /// Does the next thing that the client's octets, or those waiting for their turn, allow.
     pub(super) fn read_client(&mut self, inbox: &mut BytesMut, now: Instant, out: &mut Outbox) -> Step {
         match &self.phase {
-            Phase::Hold(_) => self.try_held(inbox, now, out),
+            Phase::Hold(_) | Phase::Slowed(_) => self.try_held(inbox, now, out),
             Phase::Body(_) if self.message_waits() => Step::Stalled,
             Phase::Answer(_) => self.try_answer(now, out),
             Phase::Command if self.barrier_outstanding() => Step::Stalled,

@@ -3,19 +3,44 @@
 //! the command can be called off as a whole: a message of no octets tells the server to store none.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
 
 use super::edit::{edit_more, impossible};
+use super::held::LONGEST;
 use super::licence::Licence;
-use super::phase::{Body, CallOff, Kind, Phase, Whose};
+use super::phase::{Answer, Body, CallOff, Kind, Phase, Whose};
 use super::refusal::Refusal;
-use super::{Imap, send, wipe};
+use super::{Imap, Step, send, wipe};
 use crate::policy::Facts;
 use crate::session::{Alteration, Answered, CloseReason, Completion, Observation, Outbox, Speaker, ViolationKind};
 use crate::wire::Side;
 use crate::wire::imap::{AppendMore, Between, Enclosure, MessageHead, Parts, Spec, Tail, parse_append_more};
+
+/// A line behind a message, that may go up; a rule may have it wait.
+#[derive(Debug)]
+pub(super) struct Further {
+    until: Instant,
+    spec: &'static Spec,
+    more: AppendMore,
+    body: Body,
+    line: BytesMut,
+}
+
+impl Further {
+    /// When it goes up.
+    pub(super) fn until(&self) -> Instant {
+        self.until
+    }
+}
+
+/// What the rules make of such a line.
+struct Leave {
+    /// Another line, if it is one.
+    changed: Option<(AppendMore, BytesMut)>,
+    wait: Duration,
+}
 
 /// A line behind a message, that cannot go up.
 struct Refused<'a> {
@@ -30,7 +55,7 @@ impl Imap {
     /// The line behind a message was read: judge what it begins, then send it up.
     pub(super) fn more_of_message(
         &mut self,
-        more: &AppendMore,
+        more: AppendMore,
         body: Body,
         line: BytesMut,
         tail: Tail,
@@ -38,73 +63,92 @@ impl Imap {
         out: &mut Outbox,
     ) {
         let Whose::Open(spec) = body.whose else { return };
-        let (AppendMore::End(between) | AppendMore::Message(_, between)) = more;
+        let (AppendMore::End(between) | AppendMore::Message(_, between)) = &more;
         let judged = if self.are_offered(&between.needs) && (body.several || between.needs.is_empty()) {
             self.judge_further(spec, &body, between, &line, now, out)
         } else {
             Err(Refusal::bad("A further message is of a kind that is not offered here"))
         };
         let judged = judged.and_then(|licence| self.licensed_further(licence, &body, &line));
-        let mut changed = None;
-        let refused = match (more, judged) {
-            (_, Err(refusal)) => Some(refusal),
-            (AppendMore::Message(message, between), Ok(_)) if self.is_too_large(message, between, &body) => {
-                Some(Refusal::too_big("A message of the command is larger than this server takes"))
+        let Leave { changed, wait } = match (&more, judged) {
+            (AppendMore::Message(message, _), Ok(_)) if self.is_too_large(message, between, &body) => {
+                let refusal = Refusal::too_big("A message of the command is larger than this server takes");
+                return self.refuse_further(Refused { body: &body, between, line, tail, refusal }, now, out);
             }
-            (AppendMore::End(_) | AppendMore::Message(..), Ok(other)) => {
-                changed = other;
-                None
+            (_, Ok(leave)) => leave,
+            (_, Err(refusal)) => {
+                return self.refuse_further(Refused { body: &body, between, line, tail, refusal }, now, out);
             }
         };
-        if let Some(refusal) = refused {
-            return self.refuse_further(Refused { body: &body, between, line, tail, refusal }, now, out);
-        }
+        let until = now + wait.min(LONGEST);
         if let Some((other, changed)) = changed {
             let change = (line.len() as u64, changed.len() as u64);
             self.say_between(Speaker::ClientHeld, between, &line, now, out);
             let (AppendMore::End(between) | AppendMore::Message(_, between)) = &other;
             self.say_between(Speaker::ProxyToUpstream, between, &changed, now, out);
             send::altered(Side::Upstream, Alteration::Rewritten, change, now, out);
-            return self.pass_further(spec, &other, body, changed, now, out);
+            return self.pass_further(Further { until, spec, more: other, body, line: changed }, now, out);
         }
         self.say_between(Speaker::Client, between, &line, now, out);
-        self.pass_further(spec, more, body, line, now, out);
+        self.pass_further(Further { until, spec, more, body, line }, now, out);
     }
 
-    fn pass_further(
+    fn pass_further(&mut self, further: Further, now: Instant, out: &mut Outbox) {
+        if further.until > now {
+            self.phase = Phase::Slowed(Box::new(further));
+            return;
+        }
+        let Further { spec, more, body, line, .. } = further;
+        match more {
+            AppendMore::End(_) => self.end_message_command(body, line, out),
+            AppendMore::Message(message, between) => self.next_message(spec, &message, &between, body, line, now, out),
+        }
+    }
+
+    /// Sends the line that a rule slowed down, once its time has come. Away from what happens to each run of octets.
+    #[cold]
+    pub(super) fn try_further(&mut self, now: Instant, out: &mut Outbox) -> Step {
+        match std::mem::replace(&mut self.phase, Phase::Command) {
+            Phase::Slowed(further) if further.until <= now => {
+                self.pass_further(*further, now, out);
+                Step::Advanced
+            }
+            phase => {
+                self.phase = phase;
+                Step::Stalled
+            }
+        }
+    }
+
+    /// The server refused the command while its next line was waiting.
+    pub(super) fn further_refused(
         &mut self,
-        spec: &'static Spec,
-        more: &AppendMore,
-        body: Body,
-        line: BytesMut,
+        further: Further,
+        answer: Answer,
+        early: bool,
         now: Instant,
         out: &mut Outbox,
     ) {
-        match more {
-            AppendMore::End(_) => self.end_message_command(body, line, out),
-            AppendMore::Message(message, between) => self.next_message(spec, message, between, body, line, now, out),
-        }
+        let Further { mut body, line, .. } = further;
+        body.early = Some(Box::new(answer));
+        let tail = Tail::of(line.strip_suffix(b"\r\n").unwrap_or(&line));
+        self.finish_refused(body, line, tail, early, now, out);
     }
 
-    /// What the rules make of the line, if that is another. It cannot be held: what has gone up waits for it.
-    fn licensed_further(
-        &mut self,
-        licence: Option<Licence>,
-        body: &Body,
-        line: &[u8],
-    ) -> Result<Option<(AppendMore, BytesMut)>, Refusal> {
-        let Some(mut licence) = licence else { return Ok(None) };
-        let (edits, pace) = (std::mem::take(&mut licence.edits), licence.pace.take());
+    /// What the rules make of the line. Nobody can be asked about it: what has gone up waits for it.
+    fn licensed_further(&mut self, licence: Option<Licence>, body: &Body, line: &[u8]) -> Result<Leave, Refusal> {
+        let Some(mut licence) = licence else { return Ok(Leave { changed: None, wait: Duration::ZERO }) };
+        let (edits, pace, wait) = (std::mem::take(&mut licence.edits), licence.pace.take(), licence.wait);
         licence.at_once()?;
         if let Some(open) = self.pending.back() {
             self.paces.begin(open.id, pace);
         }
         let parts = Parts::read_more(line, body.enclosure).filter(|_| !edits.is_empty());
         let Some(changed) = parts.map(|parts| edit_more(line, &parts, &edits)).filter(|changed| changed != line) else {
-            return Ok(None);
+            return Ok(Leave { changed: None, wait });
         };
         match parse_append_more(&changed, body.enclosure) {
-            Ok(more) => Ok(Some((more, BytesMut::from(&*changed)))),
+            Ok(more) => Ok(Leave { changed: Some((more, BytesMut::from(&*changed))), wait }),
             Err(_) => Err(impossible()),
         }
     }

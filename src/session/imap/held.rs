@@ -47,7 +47,7 @@ pub(super) enum Passage {
 }
 
 /// The longest that a rule has a command wait: an hour is longer than any client does.
-const LONGEST: Duration = Duration::from_hours(1);
+pub(super) const LONGEST: Duration = Duration::from_hours(1);
 
 impl Gate {
     /// What it lets happen at this moment.
@@ -138,9 +138,9 @@ impl Imap {
         }
     }
 
-    /// Does what the held command's gate allows now.
+    /// Does what the held command's gate allows now; sends a line of an APPEND whose time has come.
     pub(super) fn try_held(&mut self, inbox: &BytesMut, now: Instant, out: &mut Outbox) -> Step {
-        let Phase::Hold(prepared) = &mut self.phase else { return Step::Stalled };
+        let Phase::Hold(prepared) = &mut self.phase else { return self.try_further(now, out) };
         match prepared.gate.at(now) {
             Passage::Waits => Step::Stalled,
             Passage::Refused => self.refuse_held(!inbox.is_empty(), now, out),
@@ -180,6 +180,7 @@ impl Imap {
     pub(super) fn held_until(&self) -> Option<Instant> {
         match &self.phase {
             Phase::Hold(prepared) => prepared.gate.until(),
+            Phase::Slowed(further) => Some(further.until()),
             Phase::Sasl(Sasl { waiting: Some(waiting), .. }) => waiting.gate.until(),
             _ => None,
         }

@@ -123,12 +123,8 @@ impl Imap {
         now: Instant,
         out: &mut Outbox,
     ) -> Result<Licence, Refusal> {
-        let violated = |kind, refusal: Refusal, out: &mut Outbox| {
-            Self::violated(Side::Client, kind, refusal.sentence().to_owned(), now, out);
-            Err(refusal)
-        };
         if self.is_own_tag(&command.tag) {
-            return violated(ViolationKind::Syntax, Refusal::bad("This tag is not available"), out);
+            return Err(Self::reported(ViolationKind::Syntax, Refusal::bad("This tag is not available"), now, out));
         }
         if !self.is_allowed_now(command.spec.allowed) {
             let sentence = match command.spec.allowed {
@@ -136,17 +132,18 @@ impl Imap {
                 Allowed::Selected if self.state == State::Authenticated => "No mailbox selected",
                 _ => "Log in first",
             };
-            let refused = violated(ViolationKind::State, Refusal::bad(sentence), out);
+            let refusal = Self::reported(ViolationKind::State, Refusal::bad(sentence), now, out);
             if self.enforcing() {
-                return refused;
+                return Err(refusal);
             }
         }
         if self.is_clear_login(command) {
             let refusal = Refusal::privacy_required("Start TLS before logging in");
-            return violated(ViolationKind::ClearLogin, refusal, out);
+            return Err(Self::reported(ViolationKind::ClearLogin, refusal, now, out));
         }
         if !self.is_offered(command) {
-            return violated(ViolationKind::UnknownCommand, Refusal::bad("This command is not offered here"), out);
+            let refusal = Refusal::bad("This command is not offered here");
+            return Err(Self::reported(ViolationKind::UnknownCommand, refusal, now, out));
         }
         if self.stale_result && uses_saved_result(command) {
             return Err(Refusal::refused("No search result is saved"));
@@ -176,7 +173,7 @@ impl Imap {
         if binds_channel(mechanism, nth, response) {
             // the proof would be of the channel that ends here (RFC 5802 §6)
             let refusal = Refusal::bad("Channel binding is not possible here");
-            Self::violated(Side::Client, ViolationKind::Sasl, refusal.sentence().to_owned(), now, out);
+            let refusal = Self::reported(ViolationKind::Sasl, refusal, now, out);
             if self.enforcing() {
                 return Err(refusal);
             }
@@ -185,6 +182,12 @@ impl Imap {
             SaslLine::Response { user } => Ok(user),
             SaslLine::Cancel | SaslLine::Malformed => Ok(None),
         }
+    }
+
+    /// What the client is told, once it is reported that it broke the protocol.
+    pub(super) fn reported(kind: ViolationKind, refusal: Refusal, now: Instant, out: &mut Outbox) -> Refusal {
+        Self::violated(Side::Client, kind, refusal.sentence().to_owned(), now, out);
+        refusal
     }
 
     /// The tag could be one of the proxy's own commands.

@@ -9,6 +9,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 
+use super::further::Further;
 use super::held::Gate;
 use super::refusal::Refusal;
 use crate::policy::Pace;
@@ -42,6 +43,8 @@ pub(super) enum Phase {
     Body(Body),
     /// The line that follows a message literal is awaited.
     BodyTail(Body),
+    /// The line that followed a message waits for its time: a rule slows it down.
+    Slowed(Box<Further>),
     /// A further message was refused and the command is being called off; the server's answer is awaited.
     CallOff(Box<CallOff>),
     /// An authentication exchange (RFC 9051 §6.2.2).

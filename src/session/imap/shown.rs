@@ -21,6 +21,10 @@ use crate::wire::{Effect, Operation, ShortText, Side};
 /// Octets of data whose mailbox's name is a literal, up to the end of the line behind it.
 const MOST_NAMED: usize = 4096;
 
+/// Extensions that tell of mailboxes which nobody named: NOTIFY by what it reports, Gmail's by the labels of messages, which
+/// are folders.
+const TELLING: [&str; 2] = ["NOTIFY", "X-GM-EXT-1"];
+
 /// Data that is held until its mailbox's name is there.
 #[derive(Debug, Default)]
 pub(super) struct Unnamed {
@@ -47,7 +51,7 @@ impl Imap {
         out: &mut Outbox,
     ) -> Option<Fate> {
         let looks = self.looks;
-        let Some(NamedData { word, asked_by, name }) = named_data(line, self.names) else {
+        let Some(NamedData { word, asked_by, name, old_name }) = named_data(line, self.names) else {
             return if looks.answers { self.judge_other(line, end, now, out) } else { None };
         };
         match name {
@@ -60,11 +64,14 @@ impl Imap {
                     .or(Some(Fate::Drop))
             }
             DataName::Known { span, name } => {
-                if looks.any() && self.hides(word, asked_by, Some(&name), now, out) {
+                let both = [name, old_name.unwrap_or_default()];
+                let [name, old_name] = &both;
+                let names = if old_name.is_empty() { std::slice::from_ref(name) } else { both.as_slice() };
+                if looks.any() && self.hides(word, asked_by, names, now, out) {
                     return Some(self.hide_data(line, end, now, out));
                 }
                 let is_open = |id| self.pending.iter().any(|pending| pending.id == id);
-                let mapped = self.mapped.iter().find(|mapped| mapped.server == name && is_open(mapped.id))?;
+                let mapped = self.mapped.iter().find(|mapped| mapped.server == *name && is_open(mapped.id))?;
                 let client = mapped.client.clone();
                 let mut token = Vec::new();
                 send::quote(encode_mailbox(&client, self.names).as_bytes(), &mut token);
@@ -74,7 +81,7 @@ impl Imap {
                 Some(self.replace_line(fate, line, octets, now, out))
             }
             DataName::None => {
-                let hides = looks.any() && self.hides(word, asked_by, None, now, out);
+                let hides = looks.any() && self.hides(word, asked_by, &[], now, out);
                 hides.then(|| self.hide_data(line, end, now, out))
             }
             // what is not known to be shown is not
@@ -134,16 +141,8 @@ impl Imap {
         edit.hide.then(|| self.hide_data(line, end, now, out))
     }
 
-    /// Whether data of this kind about this mailbox is kept from the client.
-    fn hides(
-        &self,
-        word: &str,
-        asked_by: &'static Spec,
-        name: Option<&String>,
-        now: Instant,
-        out: &mut Outbox,
-    ) -> bool {
-        let names = name.map(std::slice::from_ref).unwrap_or_default();
+    /// Whether data of this kind about the mailbox of these names is kept from the client.
+    fn hides(&self, word: &str, asked_by: &'static Spec, names: &[String], now: Instant, out: &mut Outbox) -> bool {
         let answer = Answer { data: Some(word), ..said(AnswerKind::Data) };
         self.judge_answer(Some(asked_by), names, answer, now, out).is_some_and(|edit| edit.hide)
     }
@@ -280,8 +279,8 @@ impl Imap {
 
     fn is_hidden_name(&self, looks: Looks, name: &str, now: Instant, out: &mut Outbox) -> bool {
         let allowed = || self.setup.terms.allow.iter().any(|allowed| allowed.eq_ignore_ascii_case(name));
-        // it tells of mailboxes that nobody named
-        if looks.mailboxes && self.enforcing() && name.eq_ignore_ascii_case("NOTIFY") && !allowed() {
+        let tells = TELLING.iter().any(|telling| telling.eq_ignore_ascii_case(name));
+        if looks.mailboxes && self.enforcing() && tells && !allowed() {
             return true;
         }
         if !looks.answers {

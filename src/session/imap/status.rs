@@ -110,6 +110,11 @@ impl Imap {
                 self.phase = Phase::BodyTail(body);
                 Fate::Drop
             }
+            Phase::Slowed(further) if refused => {
+                let Some(answer) = self.take_answer(status, line, whole, now, out) else { return Fate::Drop };
+                self.further_refused(*further, answer, early, now, out);
+                Fate::Drop
+            }
             Phase::CallOff(call_off) if refused || call_off.ended => {
                 self.say(Speaker::UpstreamHeld, self.open_id(), line, now, out);
                 self.called_off(*call_off, refused, early, now, out);

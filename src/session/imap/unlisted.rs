@@ -14,7 +14,7 @@ use crate::policy::{Arguments, Facts};
 use crate::redact::MASK;
 use crate::session::{CommandId, Observation, Outbox, Speaker, ViolationKind};
 use crate::wire::imap::{Malformed, Reason, Unlisted, parse_unlisted, unlisted_verb};
-use crate::wire::{Effect, Operation, Side};
+use crate::wire::{Effect, Operation};
 
 impl Imap {
     /// A command that is in no table, if the operator allows its name: read as far as such a one can be.
@@ -59,19 +59,15 @@ impl Imap {
         now: Instant,
         out: &mut Outbox,
     ) -> Result<Licence, Refusal> {
-        let violated = |kind, refusal: Refusal, out: &mut Outbox| {
-            Self::violated(Side::Client, kind, refusal.sentence().to_owned(), now, out);
-            Err(refusal)
-        };
         if self.is_own_tag(&command.tag) {
-            return violated(ViolationKind::Syntax, Refusal::bad("This tag is not available"), out);
+            return Err(Self::reported(ViolationKind::Syntax, Refusal::bad("This tag is not available"), now, out));
         }
         if self.is_in_clear() {
             // it may log in, or carry a secret
             let refusal = Refusal::privacy_required("Start TLS before this command");
-            let refused = violated(ViolationKind::ClearLogin, refusal, out);
+            let refusal = Self::reported(ViolationKind::ClearLogin, refusal, now, out);
             if self.enforcing() {
-                return refused;
+                return Err(refusal);
             }
         }
         let facts = Facts {

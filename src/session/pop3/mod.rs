@@ -17,6 +17,7 @@ mod client;
 mod edit;
 mod ending;
 mod exchange;
+mod greeting;
 mod held;
 mod judge;
 mod multiline;

@@ -15,7 +15,7 @@ use prost::Message;
 use tokio::net::TcpListener;
 
 use super::*;
-use crate::traces::TraceId;
+use crate::witness::TraceId;
 
 /// A collector that gives these answers, one after the other, and remembers how many spans it was given.
 struct Fake {

@@ -28,16 +28,10 @@ fn rig() -> Rig {
         resumed: false,
     };
     let info = SessionInfo {
-        id: 7,
-        listener: "imaps".into(),
-        protocol: Protocol::Imap,
-        client: "192.0.2.1:5".parse().unwrap(),
-        upstream: "provider".into(),
-        upstream_address: "imap.example.com:993".into(),
         started: jiff::Timestamp::from_second(1_700_000_000).unwrap(),
         trace: Some(id),
         client_tls: Some(facts),
-        upstream_tls: None,
+        ..SessionInfo::example(7)
     };
     let since = Instant::now();
     Rig { trace: SessionTrace::begin(tracer, id, &info, since), info, since, spans }

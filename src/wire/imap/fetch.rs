@@ -294,18 +294,15 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::wire::imap::literal::Tail;
+    use crate::wire::imap::literal::{Tail, parts};
 
     /// Scans segments; one that ends in an announcement is followed by its literal.
     fn scan(segments: &[&str]) -> FetchSummary {
         let mut scanner = FetchScanner::default();
-        for segment in segments {
-            match Tail::of(segment.as_bytes()) {
-                Tail::Literal(literal) => {
-                    scanner.text(&segment.as_bytes()[..segment.len() - literal.len]);
-                    scanner.literal(literal);
-                }
-                _ => scanner.text(segment.as_bytes()),
+        for (text, literal) in parts(segments) {
+            scanner.text(text);
+            if let Some(literal) = literal {
+                scanner.literal(literal);
             }
         }
         scanner.finish()

@@ -65,6 +65,16 @@ fn count(digits: &[u8]) -> Option<u64> {
     u64::try_from(value).ok().filter(|value| i64::try_from(*value).is_ok())
 }
 
+/// What a reader gives a scanner of these segments of a response: the text of each, and the literal that it announces.
+#[cfg(test)]
+pub(super) fn parts<'a>(segments: &[&'a str]) -> Vec<(&'a [u8], Option<Announcement>)> {
+    let part = |segment: &&'a str| match Tail::of(segment.as_bytes()) {
+        Tail::Literal(literal) => (&segment.as_bytes()[..segment.len() - literal.len], Some(literal)),
+        Tail::Plain | Tail::Overflow { .. } => (segment.as_bytes(), None),
+    };
+    segments.iter().map(part).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

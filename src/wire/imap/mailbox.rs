@@ -111,7 +111,9 @@ fn encode(name: &str) -> String {
     text
 }
 
-pub(super) fn fold_inbox(name: String) -> String {
+/// The name with `INBOX` in upper case, alone and as the first level.
+#[must_use]
+pub fn fold_inbox(name: String) -> String {
     const INBOX: &str = "INBOX";
     let Some((first, rest)) = name.split_at_checked(INBOX.len()) else { return name };
     let first_level = rest.is_empty() || rest.starts_with(['/', '.']);

@@ -16,6 +16,8 @@ pub struct NamedData {
     pub asked_by: &'static Spec,
     /// The name.
     pub name: DataName,
+    /// The name that the mailbox had before, where that is told (`OLDNAME`, RFC 9051 §6.3.9.7).
+    pub old_name: Option<String>,
 }
 
 /// The mailbox that data is about.
@@ -37,18 +39,25 @@ pub enum DataName {
 }
 
 /// Data that can name a mailbox, and the command that asks for it.
-const WORDS: [(&str, &str); 10] = [
+const WORDS: [(&str, &str); 11] = [
     ("LIST", "LIST"),
     ("LSUB", "LSUB"),
     ("XLIST", "XLIST"),
     ("STATUS", "STATUS"),
     ("METADATA", "GETMETADATA"),
+    // of the draft that became RFC 5464
+    ("ANNOTATION", "GETMETADATA"),
     ("ACL", "GETACL"),
     ("LISTRIGHTS", "LISTRIGHTS"),
     ("MYRIGHTS", "MYRIGHTS"),
     ("QUOTAROOT", "GETQUOTAROOT"),
     ("ESEARCH", "ESEARCH"),
 ];
+
+/// The commands by which a client asks for such data.
+pub fn asking_by_name() -> impl Iterator<Item = &'static Spec> {
+    WORDS.into_iter().filter_map(|(_, command)| Spec::find(command.as_bytes()))
+}
 
 /// Reads data that may name a mailbox; none of any other line. `octets` is one line, the first part of one, or a
 /// line with the literals and lines that follow it.
@@ -65,7 +74,15 @@ pub fn named_data(octets: &[u8], names: Names) -> Option<NamedData> {
         "ESEARCH" => reader.searched(),
         _ => reader.first(),
     };
-    Some(NamedData { word, asked_by, name: name.unwrap_or(DataName::Unreadable) })
+    let name = name.unwrap_or(DataName::Unreadable);
+    let is_extended = word == "LIST" && matches!(name, DataName::Known { .. });
+    let old_name = if is_extended { reader.old_name().unwrap_or(DataName::Unreadable) } else { DataName::None };
+    let (name, old_name) = match old_name {
+        DataName::Known { name: old_name, .. } => (name, Some(old_name)),
+        DataName::None => (name, None),
+        DataName::Literal(_) | DataName::Unreadable => (DataName::Unreadable, None),
+    };
+    Some(NamedData { word, asked_by, name, old_name })
 }
 
 struct Reader<'a> {
@@ -126,6 +143,26 @@ impl<'a> Reader<'a> {
                 DataName::Known { span: start..self.at, name }
             }
         })
+    }
+
+    /// The old name among the extended data behind a name.
+    fn old_name(&mut self) -> Option<DataName> {
+        const OLD_NAME: &[u8] = b"OLDNAME";
+        let rest = self.rest();
+        let line = rest.strip_suffix(b"\n")?;
+        let line = line.strip_suffix(b"\r").unwrap_or(line);
+        if Tail::of(line) != Tail::Plain || line.contains(&b'\n') {
+            return None;
+        }
+        let found = line.windows(OLD_NAME.len()).position(|word| word.eq_ignore_ascii_case(OLD_NAME));
+        let Some(found) = found else { return Some(DataName::None) };
+        self.at += found + OLD_NAME.len();
+        if self.rest().starts_with(b"\"") {
+            self.at += 1;
+        }
+        self.expect(b' ')?;
+        self.expect(b'(')?;
+        self.name()
     }
 
     fn rest(&self) -> &'a [u8] {
@@ -195,6 +232,32 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    fn old_name_of(line: &str) -> Option<String> {
+        let data = named_data(line.as_bytes(), Names::ModifiedUtf7)?;
+        assert_eq!(data.word, "LIST", "{line}");
+        match data.name {
+            DataName::Known { name, .. } => Some(format!("{name} {}", data.old_name.as_deref().unwrap_or("-"))),
+            other => Some(format!("{other:?}")),
+        }
+    }
+
+    #[test]
+    fn finds_the_name_that_a_mailbox_had() {
+        for (line, names) in [
+            ("* LIST () \"/\" New (\"OLDNAME\" (\"Secret\"))\r\n", "New Secret"),
+            ("* LIST () \"/\" {3}\r\nNew (OldName (inbox))\r\n", "New INBOX"),
+            ("* LIST () \"/\" New (\"CHILDINFO\" (\"SUBSCRIBED\") \"oldname\" (\"S&AOQ-\"))\r\n", "New Sä"),
+            ("* LIST () \"/\" New (\"CHILDINFO\" (\"SUBSCRIBED\"))\r\n", "New -"),
+            ("* LIST () \"/\" OLDNAME\r\n", "OLDNAME -"),
+            ("* LIST () \"/\" New (\"OLDNAME\" (\"Secret\"", "Unreadable"),
+            ("* LIST () \"/\" New (\"OLDNAME\" \"Secret\")\r\n", "Unreadable"),
+            ("* LIST () \"/\" New (\"OLDNAME\" ({6}\r\n", "Unreadable"),
+            ("* LIST () \"/\" New ({7}\r\nOLDNAME (\"Secret\"))\r\n", "Unreadable"),
+        ] {
+            assert_eq!(old_name_of(line).as_deref(), Some(names), "{line}");
+        }
+    }
 
     fn name_of(line: &str) -> Option<(&'static str, String)> {
         let data = named_data(line.as_bytes(), Names::ModifiedUtf7)?;

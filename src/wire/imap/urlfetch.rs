@@ -180,17 +180,14 @@ impl UrlScanner {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::wire::imap::literal::Tail;
+    use crate::wire::imap::literal::parts;
 
     fn scan(segments: &[&str]) -> Vec<(UrlExtent, u64)> {
         let mut scanner = UrlScanner::default();
-        for segment in segments {
-            match Tail::of(segment.as_bytes()) {
-                Tail::Literal(literal) => {
-                    scanner.text(&segment.as_bytes()[..segment.len() - literal.len]);
-                    scanner.literal(literal);
-                }
-                _ => scanner.text(segment.as_bytes()),
+        for (text, literal) in parts(segments) {
+            scanner.text(text);
+            if let Some(literal) = literal {
+                scanner.literal(literal);
             }
         }
         scanner.finish()

@@ -198,8 +198,8 @@ fn is_unknown_threading(it: &Command<'_>) -> bool {
 }
 
 fn has_item_of_extension(it: &Command<'_>) -> bool {
-    let items = ["PREVIEW", "EMAILID", "X-GM-MSGID", "MAILBOXID", "APPENDLIMIT", "MODSEQ", "DELETED-STORAGE"];
-    matches!(it.name.as_str(), "FETCH" | "STATUS") && items.iter().any(|item| it.text().contains(item))
+    let items = ["PREVIEW", "EMAILID", "X-GM-", "MAILBOXID", "APPENDLIMIT", "MODSEQ", "DELETED-STORAGE"];
+    matches!(it.name.as_str(), "FETCH" | "STORE" | "STATUS") && items.iter().any(|item| it.text().contains(item))
 }
 
 /// A word that is no key of RFC 9051: at the end, or longer than the values of the generator.

@@ -5,29 +5,28 @@ use std::net::SocketAddr;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use super::rig::{Proxy, Server, greet_and_noop, listener, soon, upstream};
+use super::rig::{ADMIN, Proxy, Server, greet_and_noop, in_clear, soon};
 
 pub(super) async fn get(address: SocketAddr, path: &str) -> String {
     get_as(address, path, "*/*").await
 }
 
 pub(super) async fn get_as(address: SocketAddr, path: &str, accept: &str) -> String {
+    ask(address, &format!("GET {path}"), &format!("Host: {address}\r\nAccept: {accept}\r\n")).await
+}
+
+/// The whole answer to a request with these header lines.
+pub(super) async fn ask(address: SocketAddr, request: &str, headers: &str) -> String {
     let mut http = TcpStream::connect(address).await.unwrap();
-    let request = format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nAccept: {accept}\r\nConnection: close\r\n\r\n");
+    let request = format!("{request} HTTP/1.1\r\n{headers}Connection: close\r\n\r\n");
     http.write_all(request.as_bytes()).await.unwrap();
     let mut response = String::new();
     soon(http.read_to_string(&mut response)).await.unwrap();
     response
 }
 
-/// The first line of the answer to a request with these header lines.
 async fn status(address: SocketAddr, request: &str, headers: &str) -> String {
-    let mut http = TcpStream::connect(address).await.unwrap();
-    let request = format!("{request} HTTP/1.1\r\n{headers}Connection: close\r\n\r\n");
-    http.write_all(request.as_bytes()).await.unwrap();
-    let mut response = String::new();
-    soon(http.read_to_string(&mut response)).await.unwrap();
-    response.lines().next().unwrap_or_default().to_owned()
+    ask(address, request, headers).await.lines().next().unwrap_or_default().to_owned()
 }
 
 /// What was sent is what was received, less what was removed, and what was added.
@@ -50,13 +49,8 @@ fn balances(shown: &str) {
 #[tokio::test]
 async fn shows_health_and_what_sessions_did() {
     let server = Server::start(None).await;
-    let config = format!(
-        "[admin]\naddress = \"127.0.0.1:0\"\n{}{}",
-        listener("tls = \"none\""),
-        upstream(server.address, "tls = \"none\"")
-    );
-    let proxy = Proxy::start(&config).await;
-    let admin = proxy.bound.admin.unwrap();
+    let proxy = Proxy::start(&(in_clear(server.address) + ADMIN)).await;
+    let admin = proxy.admin();
     assert!(get(admin, "/livez").await.starts_with("HTTP/1.1 200"));
     let ready = get(admin, "/readyz").await;
     assert!(ready.starts_with("HTTP/1.1 200") && ready.contains("\"ready\":true"), "{ready}");
@@ -94,13 +88,8 @@ async fn shows_health_and_what_sessions_did() {
 #[tokio::test]
 async fn a_page_under_another_name_is_not_told_who_the_users_are_and_reloads_nothing() {
     let server = Server::start(None).await;
-    let config = format!(
-        "[admin]\naddress = \"127.0.0.1:0\"\n{}{}",
-        listener("tls = \"none\""),
-        upstream(server.address, "tls = \"none\"")
-    );
-    let proxy = Proxy::start(&config).await;
-    let admin = proxy.bound.admin.unwrap();
+    let proxy = Proxy::start(&(in_clear(server.address) + ADMIN)).await;
+    let admin = proxy.admin();
     let port = admin.port();
     for (host, expected) in [("127.0.0.1", "200"), ("localhost", "200"), ("evil.example", "421")] {
         let headers = format!("Host: {host}:{port}\r\n");
@@ -117,14 +106,9 @@ async fn with_a_token_only_health_is_for_everybody() {
     let server = Server::start(None).await;
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), "correct-horse-battery\n").unwrap();
-    let config = format!(
-        "[admin]\naddress = \"127.0.0.1:0\"\ntoken_file = \"{}\"\n{}{}",
-        file.path().display(),
-        listener("tls = \"none\""),
-        upstream(server.address, "tls = \"none\"")
-    );
-    let proxy = Proxy::start(&config).await;
-    let admin = proxy.bound.admin.unwrap();
+    let token = format!("token_file = {:?}\n", file.path());
+    let proxy = Proxy::start(&(in_clear(server.address) + ADMIN + &token)).await;
+    let admin = proxy.admin();
     let bare = "Host: mail.example\r\n";
     let wrong = "Host: mail.example\r\nAuthorization: Bearer wrong-horse-battery!!\r\n";
     let right = "Host: mail.example\r\nAuthorization: Bearer correct-horse-battery\r\n";

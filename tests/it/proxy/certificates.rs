@@ -8,14 +8,14 @@ use mailwarden::session::CloseReason;
 use rcgen::{BasicConstraints, CertificateParams, ExtendedKeyUsagePurpose, IsCa};
 use tokio::io::AsyncWriteExt;
 
-use super::rig::{Ca, Identity, Proxy, Server, greet_and_noop, line, listener, upstream};
+use super::rig::{Ca, Identity, NO_TLS, Proxy, Server, between, greet_and_noop, in_clear, line};
 
 const DAY: Duration = Duration::from_hours(24);
 
 /// Goes through the proxy to a server with this certificate; what the client was told, and the fault.
 async fn refused(identity: &Identity, tls: &str) -> Fault {
     let server = Server::start(Some(identity)).await;
-    let proxy = Proxy::start(&format!("{}{}", listener("tls = \"none\""), upstream(server.address, tls))).await;
+    let proxy = Proxy::start(&between(NO_TLS, server.address, tls)).await;
     let mut client = proxy.connect().await;
     client.write_all(b"a LOGIN user canary\r\n").await.unwrap();
     let told = line(&mut client).await;
@@ -84,7 +84,7 @@ async fn the_pin_that_the_error_offers_is_accepted_and_another_is_not() {
 
         let server = Server::start(Some(&identity)).await;
         let tls = format!("tls = \"implicit\"\npin = {pin}");
-        let config = format!("{}{}", listener("tls = \"none\""), upstream(server.address, &tls));
+        let config = between(NO_TLS, server.address, &tls);
         let proxy = Proxy::start(&config).await;
         greet_and_noop(&mut proxy.connect().await).await;
         proxy.stop().await;
@@ -100,8 +100,7 @@ async fn the_pin_that_the_error_offers_is_accepted_and_another_is_not() {
 async fn a_server_without_tls_on_the_port_is_told_apart_from_one_that_is_not_there() {
     let server = Server::start(None).await;
     let pin = "pin = \"sha256/AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\"";
-    let config =
-        format!("{}{}", listener("tls = \"none\""), upstream(server.address, &format!("tls = \"implicit\"\n{pin}")));
+    let config = between(NO_TLS, server.address, &format!("tls = \"implicit\"\n{pin}"));
     let proxy = Proxy::start(&config).await;
     let told = line(&mut proxy.connect().await).await;
     assert!(!told.starts_with("* OK"), "{told}");
@@ -112,7 +111,7 @@ async fn a_server_without_tls_on_the_port_is_told_apart_from_one_that_is_not_the
     let address = server.address;
     drop(server);
     tokio::task::yield_now().await;
-    let proxy = Proxy::start(&format!("{}{}", listener("tls = \"none\""), upstream(address, "tls = \"none\""))).await;
+    let proxy = Proxy::start(&in_clear(address)).await;
     let told = line(&mut proxy.connect().await).await;
     assert!(!told.starts_with("* OK"), "{told}");
     let (_, reason) = proxy.seen.ended().await;

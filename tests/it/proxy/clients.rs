@@ -6,7 +6,9 @@ use rcgen::{DnType, ExtendedKeyUsagePurpose};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio_rustls::TlsConnector;
 
-use super::rig::{Ca, Proxy, Server, client_config, client_config_with, greet_and_noop, listener, soon, upstream};
+use super::rig::{
+    Ca, NO_TLS, Proxy, Server, between, client_config, client_config_with, greet_and_noop, minting, soon,
+};
 
 #[tokio::test]
 async fn a_client_is_let_in_by_a_certificate_of_the_named_authorities_and_known_by_its_subject() {
@@ -16,12 +18,7 @@ async fn a_client_is_let_in_by_a_certificate_of_the_named_authorities_and_known_
     office.write(&file("office.pem"));
     let server = Server::start(None).await;
     let tls = format!("tls = \"implicit\"\ncertificate = \"mint\"\nclients = {:?}", file("office.pem"));
-    let config = format!(
-        "{}{}[authority]\ndirectory = {:?}\n",
-        listener(&tls),
-        upstream(server.address, "tls = \"none\""),
-        file("ca")
-    );
+    let config = between(&tls, server.address, NO_TLS) + &minting(&file("ca"));
     let proxy = Proxy::start(&config).await;
     let roots = file("ca").join("ca.pem");
     let identity = |ca: &Ca| {

@@ -3,7 +3,7 @@
 use rcgen::CertificateParams;
 use tokio::io::AsyncWriteExt;
 
-use super::rig::{Ca, Proxy, Server, greet_and_noop, line, listener, noop, soon, upstream};
+use super::rig::{Ca, MINTED, NO_TLS, Proxy, Server, between, greet_and_noop, in_clear, line, minting, noop, soon};
 
 fn unchanged(_: &mut CertificateParams) {}
 
@@ -18,14 +18,9 @@ async fn relays_over_every_combination_of_implicit_tls_and_none() {
     for tls_in in [false, true] {
         for tls_out in [false, true] {
             let server = Server::start(tls_out.then_some(&identity)).await;
-            let inside = if tls_in { "tls = \"implicit\"\ncertificate = \"mint\"" } else { "tls = \"none\"" };
-            let outside =
-                if tls_out { format!("tls = \"implicit\"\nroots = {roots:?}") } else { "tls = \"none\"".to_owned() };
-            let config = format!(
-                "{}{}[authority]\ndirectory = {minted:?}\n",
-                listener(inside),
-                upstream(server.address, &outside)
-            );
+            let inside = if tls_in { MINTED } else { NO_TLS };
+            let outside = if tls_out { format!("tls = \"implicit\"\nroots = {roots:?}") } else { NO_TLS.to_owned() };
+            let config = between(inside, server.address, &outside) + &minting(&minted);
             let proxy = Proxy::start(&config).await;
             if tls_in {
                 let mut client = proxy.connect_tls(&minted.join("ca.pem"), "imap.example.com").await;
@@ -48,11 +43,8 @@ async fn a_client_that_asks_for_no_name_is_shown_the_address_it_connected_to() {
     let directory = tempfile::tempdir().unwrap();
     let minted = directory.path().join("ca");
     let server = Server::start(None).await;
-    let config = format!(
-        "{}{}[authority]\ndirectory = {minted:?}\n",
-        listener("tls = \"implicit\"\ncertificate = \"mint\""),
-        upstream(server.address, "tls = \"none\"\nserver_name = \"mail.example.com\"")
-    );
+    let config =
+        between(MINTED, server.address, "tls = \"none\"\nserver_name = \"mail.example.com\"") + &minting(&minted);
     let proxy = Proxy::start(&config).await;
     // an address is never sent as a server name (RFC 6066 §3)
     let mut client = proxy.connect_tls(&minted.join("ca.pem"), "127.0.0.1").await;
@@ -73,7 +65,7 @@ async fn the_name_asked_for_chooses_among_certificates_and_the_first_is_the_defa
         format!("{{ chain = {:?}, key = {:?} }}", file(&format!("{name}.pem")), file(&format!("{name}.key")))
     };
     let tls = format!("tls = \"implicit\"\ncertificate = [{}, {}]", pair("two"), pair("one"));
-    let config = format!("{}{}", listener(&tls), upstream(server.address, "tls = \"none\""));
+    let config = between(&tls, server.address, NO_TLS);
     let proxy = Proxy::start(&config).await;
     for name in ["one.example.com", "imap.two.example.com", "127.0.0.1"] {
         let mut client = proxy.connect_tls(&file("roots.pem"), name).await;
@@ -89,11 +81,7 @@ async fn handshakes_are_resumed_on_both_sides() {
     let ca = Ca::new("test authority");
     ca.write(&roots);
     let server = Server::start(Some(&ca.issue(&["127.0.0.1"], unchanged))).await;
-    let config = format!(
-        "{}{}[authority]\ndirectory = {minted:?}\n",
-        listener("tls = \"implicit\"\ncertificate = \"mint\""),
-        upstream(server.address, &format!("tls = \"implicit\"\nroots = {roots:?}"))
-    );
+    let config = between(MINTED, server.address, &format!("tls = \"implicit\"\nroots = {roots:?}")) + &minting(&minted);
     let proxy = Proxy::start(&config).await;
     let config = std::sync::Arc::new(super::rig::client_config(&minted.join("ca.pem")));
     let connector = tokio_rustls::TlsConnector::from(config);
@@ -114,11 +102,7 @@ async fn a_client_that_offers_another_protocol_by_alpn_is_turned_away() {
     let directory = tempfile::tempdir().unwrap();
     let minted = directory.path().join("ca");
     let server = Server::start(None).await;
-    let config = format!(
-        "{}{}[authority]\ndirectory = {minted:?}\n",
-        listener("tls = \"implicit\"\ncertificate = \"mint\""),
-        upstream(server.address, "tls = \"none\"")
-    );
+    let config = between(MINTED, server.address, NO_TLS) + &minting(&minted);
     let proxy = Proxy::start(&config).await;
     for (offered, accepted) in [("http/1.1", false), ("imap", true)] {
         let mut config = super::rig::client_config(&minted.join("ca.pem"));
@@ -133,8 +117,7 @@ async fn a_client_that_offers_another_protocol_by_alpn_is_turned_away() {
 #[tokio::test]
 async fn many_sessions_run_side_by_side() {
     let server = Server::start(None).await;
-    let proxy =
-        Proxy::start(&format!("{}{}", listener("tls = \"none\""), upstream(server.address, "tls = \"none\""))).await;
+    let proxy = Proxy::start(&in_clear(server.address)).await;
     let mut clients = Vec::new();
     for _ in 0..50 {
         let mut client = proxy.connect().await;

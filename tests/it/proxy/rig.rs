@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use mailwarden::config::Config;
 use mailwarden::fault::Fault;
-use mailwarden::proxy::{Bound, RunError, run};
+use mailwarden::proxy::{Bound, RunError, run_reloading};
+use mailwarden::reload::{ReloadHandle, ReloadSource};
 use mailwarden::session::{CloseReason, Event, Observation};
 use mailwarden::witness::{SessionInfo, Witness};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, KeyUsagePurpose};
@@ -21,7 +22,7 @@ use tokio_rustls::{TlsAcceptor, TlsConnector};
 use tokio_util::sync::CancellationToken;
 
 /// Nothing in these tests takes longer.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
 
 /// Fails the test if `work` takes too long.
 pub(crate) async fn soon<T>(work: impl Future<Output = T>) -> T {
@@ -203,14 +204,24 @@ pub(crate) struct Proxy {
 
 impl Proxy {
     pub(crate) async fn start(config: &str) -> Self {
-        let config: Config = toml::from_str(config).unwrap();
+        Self::launch(toml::from_str(config).unwrap(), None).await
+    }
+
+    /// A proxy that reads this file, and again when it is asked to.
+    pub(crate) async fn start_from(file: &Path) -> (Self, ReloadHandle) {
+        let (handle, source) = ReloadHandle::new(file);
+        (Self::launch(Config::load(file).unwrap(), Some((handle.clone(), source))).await, handle)
+    }
+
+    async fn launch(config: Config, reloads: Option<(ReloadHandle, ReloadSource)>) -> Self {
         let seen = Arc::new(Seen::default());
         let witnesses: Vec<Arc<dyn Witness>> = vec![Arc::<Seen>::clone(&seen)];
         let stop = CancellationToken::new();
         let (report, bound) = tokio::sync::oneshot::channel();
         let stopped = stop.clone();
         let ready = move |bound: &Bound| report.send(bound.clone()).unwrap();
-        let task = tokio::spawn(async move { run(config, witnesses, ready, stopped).await });
+        let task =
+            tokio::spawn(async move { Box::pin(run_reloading(config, reloads, witnesses, ready, stopped)).await });
         let bound = soon(bound).await.expect("the proxy starts");
         Self { bound, seen, stop, task }
     }
@@ -218,6 +229,11 @@ impl Proxy {
     /// The address of the first listener.
     pub(crate) fn address(&self) -> SocketAddr {
         self.bound.listeners[0].1
+    }
+
+    /// The address of the admin endpoint.
+    pub(crate) fn admin(&self) -> SocketAddr {
+        self.bound.admin.unwrap()
     }
 
     pub(crate) async fn connect(&self) -> TcpStream {
@@ -262,17 +278,29 @@ fn trusting(roots: &Path) -> rustls::ConfigBuilder<ClientConfig, rustls::client:
         .with_root_certificates(store)
 }
 
-/// `[[listener]]` in front of upstream `u`; `more` sets TLS.
-pub(crate) fn listener(more: &str) -> String {
+/// What a side without TLS says of it.
+pub(crate) const NO_TLS: &str = "tls = \"none\"";
+/// What a listener says of TLS whose certificates are minted; see [`minting`].
+pub(crate) const MINTED: &str = "tls = \"implicit\"\ncertificate = \"mint\"";
+/// The admin endpoint's section.
+pub(crate) const ADMIN: &str = "[admin]\naddress = \"127.0.0.1:0\"\n";
+
+/// A listener `l` in front of upstream `u` at this address; `inside` and `outside` set what else there is to each.
+pub(crate) fn between(inside: &str, server: SocketAddr, outside: &str) -> String {
     format!(
-        "[[listener]]\nname = \"l\"\naddress = \"127.0.0.1:0\"\nprotocol = \"imap\"\nposture = \"observe\"\n\
-         upstream = \"u\"\n{more}\n"
+        "[[listener]]\nname = \"l\"\naddress = \"127.0.0.1:0\"\nprotocol = \"imap\"\nupstream = \"u\"\n{inside}\n\
+         [[upstream]]\nname = \"u\"\naddress = \"{server}\"\n{outside}\n"
     )
 }
 
-/// `[[upstream]]` named `u` at this address; `more` sets TLS.
-pub(crate) fn upstream(address: SocketAddr, more: &str) -> String {
-    format!("[[upstream]]\nname = \"u\"\naddress = \"{address}\"\n{more}\n")
+/// The same without TLS.
+pub(crate) fn in_clear(server: SocketAddr) -> String {
+    between(NO_TLS, server, NO_TLS)
+}
+
+/// The section of an authority that keeps its files in this directory.
+pub(crate) fn minting(directory: &Path) -> String {
+    format!("[authority]\ndirectory = \"{}\"\n", directory.display())
 }
 
 /// Reads one line; empty at the end of file.

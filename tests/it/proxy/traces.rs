@@ -19,7 +19,7 @@ use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
 
 use super::admin::{get, get_as};
-use super::rig::{Proxy, Server, greet_and_noop, line, listener, soon, upstream};
+use super::rig::{Proxy, Server, greet_and_noop, in_clear, line, soon};
 
 const PASSWORD: &str = "canary-4711-password";
 const TOKEN: &str = "canary-4712-token";
@@ -240,7 +240,7 @@ async fn a_session_is_a_trace_of_its_commands() {
         let found = posted.octets.windows(secret.len()).any(|window| window == secret.as_bytes());
         assert!(!found, "{secret}");
     }
-    let shown = get(proxy.bound.admin.unwrap(), "/metrics").await;
+    let shown = get(proxy.admin(), "/metrics").await;
     let exported = format!("mailwarden_trace_spans_total{{result=\"exported\"}} {}\n", spans.len());
     assert!(shown.contains(&exported), "{shown}");
     proxy.stop().await;
@@ -254,7 +254,7 @@ async fn openmetrics_leads_to_a_trace() {
     let proxy = Proxy::start(&config(collector.address, &mail, "")).await;
     soon(imap_session(proxy.bound.listeners[0].1)).await;
     let (info, _) = proxy.seen.ended().await;
-    let admin = proxy.bound.admin.unwrap();
+    let admin = proxy.admin();
     let directory = tempfile::tempdir().unwrap();
     let mut python = std::process::Command::new("/usr/bin/python3");
     python.arg(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/proxy/openmetrics.py"));
@@ -295,20 +295,15 @@ async fn a_collector_that_does_not_answer_harms_no_session() {
 }
 
 /// A proxy without TLS, of whose sessions this share is traced.
-fn in_clear(collector: &Collector, server: &Server, sample: u8) -> String {
-    format!(
-        "[tracing]\nendpoint = 'http://{}'\nsample = {sample}\n{}{}",
-        collector.address,
-        listener("tls = \"none\""),
-        upstream(server.address, "tls = \"none\"")
-    )
+fn sampled(collector: &Collector, server: &Server, sample: u8) -> String {
+    format!("[tracing]\nendpoint = 'http://{}'\nsample = {sample}\n{}", collector.address, in_clear(server.address))
 }
 
 #[tokio::test]
 async fn a_stop_delivers_what_has_ended_and_what_it_ends() {
     let collector = Collector::start().await;
     let server = Server::start(None).await;
-    let proxy = Proxy::start(&in_clear(&collector, &server, 1)).await;
+    let proxy = Proxy::start(&sampled(&collector, &server, 1)).await;
     let mut client = proxy.connect().await;
     greet_and_noop(&mut client).await;
     proxy.stop().await;
@@ -322,7 +317,7 @@ async fn a_stop_delivers_what_has_ended_and_what_it_ends() {
 async fn a_session_that_is_not_sampled_has_no_trace() {
     let collector = Collector::start().await;
     let server = Server::start(None).await;
-    let proxy = Proxy::start(&in_clear(&collector, &server, 0)).await;
+    let proxy = Proxy::start(&sampled(&collector, &server, 0)).await;
     let mut client = proxy.connect().await;
     greet_and_noop(&mut client).await;
     drop(client);

@@ -4,14 +4,11 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Duration;
 
 use super::command::{is_root, succeed};
 use super::dovecot::give_away;
 use super::lab::{Lab, PASSWORD, Route, Tls, USER, direct_only, maildir, same_both_ways};
 use super::mail::awkward;
-
-const LIMIT: Duration = Duration::from_mins(1);
 
 /// Runs one of `tests/clients` and gives the JSON it prints.
 pub(crate) fn script(lab: &Lab, name: &str, port: u16, extra: &[&str]) -> String {
@@ -20,7 +17,7 @@ pub(crate) fn script(lab: &Lab, name: &str, port: u16, extra: &[&str]) -> String
     command.arg(path).args(["--port", &port.to_string(), "--tls", lab.client.word(), "--ca"]).arg(lab.ca());
     command.args(["--user", USER, "--password", PASSWORD]).args(extra).env("PYTHONDONTWRITEBYTECODE", "1");
     command.env("MAILBOX_PREFIX", lab.server.prefix());
-    let done = super::command::run(&mut command, LIMIT);
+    let done = super::command::run(&mut command);
     assert_eq!(done.code, Some(0), "{name} {extra:?}\n{}\n{}", done.stderr, lab.logs());
     String::from_utf8(done.stdout).unwrap()
 }
@@ -117,7 +114,7 @@ fn getmail(lab: &Lab, protocol: &str) -> PathBuf {
         give_away(&inbox);
     }
     fs::write(&file, text).unwrap();
-    succeed(Command::new("getmail").arg("--getmaildir").arg(&home).arg("--rcfile").arg(&file), LIMIT);
+    succeed(Command::new("getmail").arg("--getmaildir").arg(&home).arg("--rcfile").arg(&file));
     inbox
 }
 
@@ -152,6 +149,6 @@ fn fetchmail(lab: &Lab, protocol: &str) -> String {
     let mut command = Command::new("fetchmail");
     command.args(["--fetchmailrc"]).arg(&file).arg("--pidfile").arg(home.join("pid")).arg("--idfile");
     command.arg(home.join("ids")).env("HOME", &home).env("FETCHMAILHOME", &home);
-    succeed(&mut command, LIMIT);
+    succeed(&mut command);
     super::lab::sha256(&fs::read(home.join("mail")).unwrap())
 }

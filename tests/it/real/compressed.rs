@@ -4,7 +4,6 @@ use std::fs;
 #[cfg(feature = "suites")]
 use std::path::Path;
 use std::process::Command;
-use std::time::Duration;
 
 use super::clients::script;
 #[cfg(feature = "suites")]
@@ -64,7 +63,7 @@ fn outside_imaplib2_is_not_left_waiting_for_what_it_has_read() {
         // the interpreter for which Debian packages the library, with offlineimap
         let mut command = Command::new("/usr/bin/python3");
         command.arg(path).arg(lab.ports().imap.to_string()).arg(lab.ca()).args([USER, PASSWORD]);
-        let done = run(&mut command, Duration::from_mins(1));
+        let done = run(&mut command);
         let expected = format!("{} {}\n", message.len(), sha256(&message));
         assert_eq!(String::from_utf8_lossy(&done.stdout), expected, "{}\n{}", done.stderr, lab.logs());
     }
@@ -95,7 +94,7 @@ fn interimap_synchronises_through_compression_on_both_sides() {
             .env("HOME", &home)
             .env("XDG_CONFIG_HOME", &home)
             .env("XDG_DATA_HOME", &home);
-        succeed(&mut command, Duration::from_mins(1));
+        succeed(&mut command);
     }
     let (here, there) = (near.server.kept(), far.server.kept());
     assert_eq!(here.values().sum::<usize>(), awkward().len(), "{}", far.logs());
@@ -115,7 +114,7 @@ fn outside_imapflow_sees_the_same_compressed_on_each_side() {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/clients/imapflow_compressed.mjs");
         let mut command = Command::new("node");
         command.arg(path).arg(lab.ports().imap.to_string()).arg(lab.ca()).args([USER, PASSWORD]);
-        let done = run(&mut command, Duration::from_mins(1));
+        let done = run(&mut command);
         assert_eq!(done.code, Some(0), "{}\n{}", done.stderr, lab.logs());
         (String::from_utf8(done.stdout).unwrap(), lab.server.kept(), lab)
     };

@@ -2,7 +2,6 @@
 
 use std::fs;
 use std::process::Command;
-use std::time::Duration;
 
 use super::command::run;
 use super::lab::{Lab, PASSWORD, Tls, USER, same_both_ways, sha256};
@@ -17,10 +16,10 @@ fn curl(lab: &Lab, protocol: &str, path: &str, extra: &[&str]) -> (Option<i32>, 
         Tls::None => (protocol.to_owned(), None),
     };
     let mut command = Command::new("curl");
-    command.args(["-q", "--silent", "--show-error", "--max-time", "20", "--cacert"]).arg(lab.ca());
+    command.args(["-q", "--silent", "--show-error", "--max-time", "120", "--cacert"]).arg(lab.ca());
     command.args(["--user", &format!("{USER}:{PASSWORD}")]).args(more).args(extra);
     command.arg(format!("{scheme}://localhost:{port}/{path}"));
-    let done = run(&mut command, Duration::from_secs(30));
+    let done = run(&mut command);
     let shown = match String::from_utf8(done.stdout) {
         Ok(text) if text.len() < 1_000 => text,
         Ok(text) => sha256(text.as_bytes()),

@@ -2,7 +2,6 @@
 
 use std::path::Path;
 use std::process::Command;
-use std::time::Duration;
 
 use super::command::{is_root, run};
 use super::lab::direct_only;
@@ -29,7 +28,7 @@ fn executes_what_was_judged(server: &str) {
     let mut command = Command::new("python3");
     command.arg(directory.join("compare.py")).args(["--servers", server, "--every", EVERY]);
     command.env("MAILWARDEN_BIN", program()).env("PYTHONDONTWRITEBYTECODE", "1");
-    let done = run(&mut command, Duration::from_mins(8));
+    let done = run(&mut command);
     let text = String::from_utf8_lossy(&done.stdout);
     let last = text.lines().last().unwrap_or_default();
     let count = last.split_once(": ").and_then(|(_, rest)| rest.split(' ').next()).and_then(|count| count.parse().ok());

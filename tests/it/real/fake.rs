@@ -3,11 +3,13 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
-use super::lab::Ports;
+use super::lab::{Ports, Tls};
+use super::mailwarden::Upstream;
 
 /// How a server behaves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,6 +37,12 @@ pub(crate) struct Fake {
 }
 
 impl Fake {
+    /// These servers as the proxy is told of them.
+    pub(crate) fn upstream(&self) -> Upstream {
+        let host = "127.0.0.1".to_owned();
+        Upstream { host, ports: self.ports, tls: Tls::None, roots: PathBuf::new(), compress: false }
+    }
+
     pub(crate) fn start(mood: Mood) -> Self {
         let received = Arc::new(Mutex::new(Vec::new()));
         let serve = |session: fn(Peer) -> Option<()>| {

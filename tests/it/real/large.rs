@@ -2,7 +2,6 @@
 
 use std::fs;
 use std::process::Command;
-use std::time::Duration;
 
 use tempfile::TempDir;
 
@@ -11,11 +10,10 @@ use super::command::succeed;
 use super::fake::{Fake, Mood};
 use super::lab::{Lab, PASSWORD, Tls, USER, direct_only, same_both_ways, sha256};
 use super::mail::of_size;
-use super::mailwarden::{Mailwarden, Upstream};
+use super::mailwarden::Mailwarden;
 use super::talk::Talk;
 
 const MIB: usize = 1 << 20;
-const LIMIT: Duration = Duration::from_mins(2);
 
 /// Sends a message of 25 MiB by APPEND, gets it back by FETCH and by RETR.
 fn there_and_back(lab: &Lab) -> [String; 3] {
@@ -34,9 +32,9 @@ fn there_and_back(lab: &Lab) -> [String; 3] {
         command.arg(lab.ca()).arg(format!("{scheme}://localhost:{port}/{path}"));
         command
     };
-    succeed(curl("imap", "INBOX", lab.ports().imap).arg("--upload-file").arg(&letter), LIMIT);
-    let fetched = succeed(&mut curl("imap", "INBOX;MAILINDEX=1", lab.ports().imap), LIMIT);
-    let retrieved = succeed(&mut curl("pop3", "1", lab.ports().pop3), LIMIT);
+    succeed(curl("imap", "INBOX", lab.ports().imap).arg("--upload-file").arg(&letter));
+    let fetched = succeed(&mut curl("imap", "INBOX;MAILINDEX=1", lab.ports().imap));
+    let retrieved = succeed(&mut curl("pop3", "1", lab.ports().pop3));
     [sha256(&octets), sha256(&fetched), sha256(&retrieved)]
 }
 
@@ -67,9 +65,7 @@ fn two_peers_that_send_10_mib_at_once_do_not_wait_for_each_other() {
     }
     let directory = TempDir::new().unwrap();
     let own = Authority::create(directory.path());
-    let host = "127.0.0.1".to_owned();
-    let upstream = Upstream { host, ports: fake.ports, tls: Tls::None, roots: own.ca.clone(), compress: false };
-    let proxy = Mailwarden::start(directory.path(), &own, Tls::None, &upstream, "");
+    let proxy = Mailwarden::start(directory.path(), &own, Tls::None, &fake.upstream(), "");
     upload_without_reading(proxy.ports.imap);
 }
 

@@ -105,7 +105,7 @@ fn mbsync_pulls_all_mail_under_read_only_and_the_server_is_as_before() {
     fs::create_dir(local.join("mail")).unwrap();
     let pull = "Create Near\nExpunge Near\nSync Pull";
     for _ in 0..2 {
-        succeed(&mut mbsync(&lab, &local, pull), Duration::from_mins(1));
+        succeed(&mut mbsync(&lab, &local, pull));
         assert_eq!(messages(&maildir(&local.join("mail"))), awkward().len(), "{}", lab.logs());
         assert_eq!(lab.server.kept(), before, "{}", lab.logs());
     }
@@ -116,7 +116,7 @@ fn mbsync_that_would_push_changes_under_read_only_changes_nothing() {
     let Some(lab) = lab(Tls::Implicit, READ_ONLY) else { return };
     let local = lab.home("mbsync");
     fs::create_dir(local.join("mail")).unwrap();
-    succeed(&mut mbsync(&lab, &local, "Create Near\nSync Pull"), Duration::from_mins(1));
+    succeed(&mut mbsync(&lab, &local, "Create Near\nSync Pull"));
     let before = lab.server.kept();
     let inbox = local.join("mail/INBOX");
     for (path, flags) in files(&inbox).iter().zip(["T", "RS"]) {
@@ -125,7 +125,7 @@ fn mbsync_that_would_push_changes_under_read_only_changes_nothing() {
         fs::rename(path, inbox.join("cur").join(format!("{base}:2,{flags}"))).unwrap();
     }
     fs::write(inbox.join("cur/1704070800.M99.lab:2,S"), "Subject: new\n\nx\n").unwrap();
-    let done = run(&mut mbsync(&lab, &local, "Create Both\nExpunge Both\nSync All"), Duration::from_mins(1));
+    let done = run(&mut mbsync(&lab, &local, "Create Both\nExpunge Both\nSync All"));
     assert_ne!(done.code, Some(0), "it is told that nothing was stored: {}", done.stderr);
     assert_eq!(lab.server.kept(), before, "{}", lab.logs());
 }
@@ -133,10 +133,10 @@ fn mbsync_that_would_push_changes_under_read_only_changes_nothing() {
 fn curl(lab: &Lab, protocol: &str, path: &str, extra: &[&str]) -> (Option<i32>, String) {
     let port = if protocol == "imaps" { lab.ports().imap } else { lab.ports().pop3 };
     let mut command = Command::new("curl");
-    command.args(["-q", "--silent", "--show-error", "--max-time", "20", "--cacert"]).arg(lab.ca());
+    command.args(["-q", "--silent", "--show-error", "--max-time", "120", "--cacert"]).arg(lab.ca());
     command.args(["--user", &format!("{USER}:{PASSWORD}")]).args(extra);
     command.arg(format!("{protocol}://localhost:{port}/{path}"));
-    let done = run(&mut command, Duration::from_secs(30));
+    let done = run(&mut command);
     (done.code, String::from_utf8_lossy(&done.stdout).into_owned() + &done.stderr)
 }
 

@@ -6,7 +6,7 @@ use tempfile::TempDir;
 use super::authority::Authority;
 use super::fake::{Fake, Mood};
 use super::lab::{Ports, Tls, direct_only};
-use super::mailwarden::{Mailwarden, Upstream};
+use super::mailwarden::Mailwarden;
 use super::talk::Talk;
 
 /// What follows the refusal.
@@ -71,9 +71,7 @@ fn refuses(rows: Vec<Row>, choose: fn(Ports) -> u16, login: &[&str], probe: &str
     }
     let directory = TempDir::new().unwrap();
     let own = Authority::create(directory.path());
-    let host = "127.0.0.1".to_owned();
-    let upstream = Upstream { host, ports: fake.ports, tls: Tls::None, roots: own.ca.clone(), compress: false };
-    let proxy = Mailwarden::start(directory.path(), &own, Tls::None, &upstream, "");
+    let proxy = Mailwarden::start(directory.path(), &own, Tls::None, &fake.upstream(), "");
     for (octets, start, then) in rows {
         let shown = String::from_utf8_lossy(&octets[..octets.len().min(60)]).into_owned();
         let mut talk = Talk::greeted(choose(proxy.ports));

@@ -15,7 +15,7 @@ use super::authority::Authority;
 use super::command::{Daemon, free_port};
 use super::fake::{Fake, Mood};
 use super::lab::{Tls, direct_only, hexadecimal};
-use super::mailwarden::{Mailwarden, Upstream, program};
+use super::mailwarden::{Mailwarden, program};
 use super::talk::Talk;
 
 /// A way to log in: the pieces the client sends, each after the answer to the one before it.
@@ -140,10 +140,6 @@ fn check(written: &[(&str, String)], fake: &Fake, played: &[(String, &Way)], str
     assert!(shown.is_empty(), "secrets are shown: {shown:#?}");
 }
 
-fn upstream(fake: &Fake) -> Upstream {
-    Upstream { host: "127.0.0.1".to_owned(), ports: fake.ports, tls: Tls::None, roots: "".into(), compress: false }
-}
-
 #[test]
 fn no_secret_reaches_log_or_metrics() {
     let fake = Fake::start(Mood::Obliging);
@@ -154,7 +150,7 @@ fn no_secret_reaches_log_or_metrics() {
     }
     let directory = TempDir::new().unwrap();
     let own = Authority::create(directory.path());
-    let proxy = Mailwarden::start(directory.path(), &own, Tls::None, &upstream(&fake), "");
+    let proxy = Mailwarden::start(directory.path(), &own, Tls::None, &fake.upstream(), "");
     let mut played = play_all("imap", IMAP, proxy.ports.imap);
     played.extend(play_all("pop3", POP3, proxy.ports.pop3));
     let written = [("the log", proxy.log()), ("the metrics", proxy.metrics())];

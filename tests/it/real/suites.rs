@@ -10,13 +10,10 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Duration;
 
 use super::command::{run, succeed};
 use super::lab::{Lab, PASSWORD, Route, Tls, USER, same_both_ways};
 use super::mail::awkward;
-
-const LIMIT: Duration = Duration::from_mins(2);
 
 fn clients(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/clients").join(name)
@@ -24,7 +21,7 @@ fn clients(name: &str) -> PathBuf {
 
 /// The program's own words and the mail it left on the server.
 fn seen(lab: &Lab, command: &mut Command) -> (String, impl std::fmt::Debug + PartialEq + use<>) {
-    let done = run(command.env("MAILBOX_PREFIX", lab.server.prefix()), LIMIT);
+    let done = run(command.env("MAILBOX_PREFIX", lab.server.prefix()));
     let text = String::from_utf8_lossy(&done.stdout).into_owned();
     assert_eq!(done.code, Some(0), "{command:?}\n{text}\n{}\n{}", done.stderr, lab.logs());
     (text, lab.server.kept())
@@ -61,7 +58,7 @@ fn mpop_fetches_the_same() {
             home.join("mbox").display(),
         );
         write_private(&file, &text);
-        succeed(Command::new("mpop").arg("-C").arg(&file).arg("a").env("HOME", &home), LIMIT);
+        succeed(Command::new("mpop").arg("-C").arg(&file).arg("a").env("HOME", &home));
         (without_from_lines(&home.join("mbox")), lab.server.kept())
     });
 }
@@ -97,8 +94,7 @@ fn outside_offlineimap_synchronises_the_same() {
         let file = home.join("offlineimaprc");
         write_private(&file, &text);
         // -1: with threads it waits for itself for ever now and then, direct too
-        let sync =
-            || succeed(Command::new("offlineimap").arg("-c").arg(&file).args(["-1", "-o"]).env("HOME", &home), LIMIT);
+        let sync = || succeed(Command::new("offlineimap").arg("-c").arg(&file).args(["-1", "-o"]).env("HOME", &home));
         sync();
         let letter = "From: ada@example.com\nSubject: written offline\n\nx\n";
         fs::write(home.join("mail/INBOX/cur/1704070800_9.lab:2,S"), letter).unwrap();
@@ -127,7 +123,7 @@ fn neomutt_reads_and_files_the_same() {
         // it wants a terminal, which `script` gives
         let mut command = Command::new("script");
         command.args(["-qec", &format!("neomutt -n -F {}", file.display()), "/dev/null"]);
-        succeed(command.env("HOME", &home).env("TERM", "vt100"), LIMIT);
+        succeed(command.env("HOME", &home).env("TERM", "vt100"));
         let mail = lab.server.kept();
         assert!(mail.keys().any(|name| name.starts_with(".Work/")), "it copied a message: {mail:#?}");
         mail
@@ -156,7 +152,7 @@ fn interimap_synchronises_the_same() {
             server(lab, lab.client),
         );
         write_private(&file, &text);
-        succeed(Command::new("interimap").arg(format!("--config={}", file.display())).env("HOME", &home), LIMIT);
+        succeed(Command::new("interimap").arg(format!("--config={}", file.display())).env("HOME", &home));
         let copies = other.server.kept();
         assert_eq!(copies.values().sum::<usize>(), awkward().len(), "{}", lab.logs());
         (copies, lab.server.kept())

@@ -11,11 +11,11 @@ pub(crate) struct Talk {
 }
 
 impl Talk {
-    /// Connects; nothing may take longer than 20 seconds from now on.
+    /// Connects; nothing may take longer than a minute from now on.
     pub(crate) fn to(port: u16) -> Self {
         let socket = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).unwrap();
-        socket.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
-        socket.set_write_timeout(Some(Duration::from_secs(20))).unwrap();
+        socket.set_read_timeout(Some(Duration::from_mins(1))).unwrap();
+        socket.set_write_timeout(Some(Duration::from_mins(1))).unwrap();
         socket.set_nodelay(true).unwrap();
         Self { socket, buffered: Vec::new() }
     }

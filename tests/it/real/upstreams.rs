@@ -17,13 +17,13 @@ const IMPATIENT: &str = "[limits]\nconnect_timeout = \"1s\"\nhandshake_timeout =
 
 /// Connects with both protocols: a plain sentence with the right code, then the end; never a greeting.
 /// `hint` stands in the sentence.
-fn refuses_to_greet(upstream: &Upstream, hint: &str) {
+fn refuses_to_greet(upstream: &Upstream, limits: &str, hint: &str) {
     if direct_only() {
         return;
     }
     let directory = TempDir::new().unwrap();
     let own = Authority::create(directory.path());
-    let proxy = Mailwarden::start(directory.path(), &own, Tls::None, upstream, IMPATIENT);
+    let proxy = Mailwarden::start(directory.path(), &own, Tls::None, upstream, limits);
     let rows = [(proxy.ports.imap, "* BYE [UNAVAILABLE] "), (proxy.ports.pop3, "-ERR [SYS/TEMP] ")];
     for (port, start) in rows {
         let lines = Talk::to(port).rest();
@@ -52,23 +52,23 @@ fn in_clear(host: &str, ports: Ports) -> Upstream {
 
 #[test]
 fn says_that_a_server_is_down() {
-    refuses_to_greet(&in_clear("127.0.0.1", Ports { imap: free_port(), pop3: free_port() }), "");
+    refuses_to_greet(&in_clear("127.0.0.1", Ports { imap: free_port(), pop3: free_port() }), IMPATIENT, "");
 }
 
 #[test]
 fn says_that_a_server_is_unreachable() {
     // RFC 5737 §3: no host has this address.
-    refuses_to_greet(&in_clear("192.0.2.1", Ports { imap: 143, pop3: 110 }), "");
+    refuses_to_greet(&in_clear("192.0.2.1", Ports { imap: 143, pop3: 110 }), IMPATIENT, "");
 }
 
 #[test]
 fn says_that_a_server_is_slow_to_greet() {
-    refuses_to_greet(&in_clear("127.0.0.1", Fake::start(Mood::Silent).ports), "");
+    refuses_to_greet(&in_clear("127.0.0.1", Fake::start(Mood::Silent).ports), IMPATIENT, "");
 }
 
 #[test]
 fn says_that_a_server_hangs_up() {
-    refuses_to_greet(&in_clear("127.0.0.1", Fake::start(Mood::HangsUp).ports), "");
+    refuses_to_greet(&in_clear("127.0.0.1", Fake::start(Mood::HangsUp).ports), IMPATIENT, "");
 }
 
 #[test]
@@ -93,7 +93,7 @@ fn says_that_a_server_never_answers_the_tls_handshake() {
     let authority = Authority::create(roots.path());
     let mut upstream = in_clear("127.0.0.1", Fake::start(Mood::Silent).ports);
     (upstream.tls, upstream.roots) = (Tls::Implicit, authority.ca);
-    refuses_to_greet(&upstream, "");
+    refuses_to_greet(&upstream, IMPATIENT, "");
 }
 
 /// A Dovecot with the certificate made by `leaf`, trusted as `roots` says.
@@ -105,7 +105,7 @@ fn bad_certificate(leaf: impl Fn(&TempDir) -> Authority, roots: impl Fn(&Authori
     for tls in [Tls::Implicit, Tls::Starttls] {
         let host = "127.0.0.1".to_owned();
         let upstream = Upstream { host, ports: dovecot.ports(tls), tls, roots: roots(&authority), compress: false };
-        refuses_to_greet(&upstream, "MW-2");
+        refuses_to_greet(&upstream, "", "MW-2");
     }
     assert!(!dovecot.log().contains("Login:"), "{}", dovecot.log());
 }

@@ -5,46 +5,39 @@ use std::time::Instant;
 
 use proptest::prelude::*;
 
-use mailwarden::policy::{Policy, PolicyHandle};
 use mailwarden::session::pop3::Pop3;
-use mailwarden::session::{Compression, Inboxes, Limits, Observation, Outbox, Posture, Session, Setup, Terms, TlsMode};
-use mailwarden::wire::Protocol;
-use mailwarden::wire::Side;
+use mailwarden::session::{Limits, Observation, Posture, Setup, Terms};
+use mailwarden::wire::{Protocol, Side};
+
+use crate::pushed::Pushed;
 
 /// What came of a play: octets up, octets down, facts.
 type Outcome = (Vec<u8>, Vec<u8>, Vec<Observation>);
 
-fn session(posture: Posture, started: Instant) -> Pop3 {
-    let terms = Terms {
-        posture,
-        client_tls: TlsMode::Implicit,
-        upstream_tls: TlsMode::Implicit,
-        hide: Vec::new(),
-        allow: Vec::new(),
-        compression: Compression::default(),
-        limits: Limits { sasl_line: 40, status_line: 30, errors: 1000, errors_before_login: 1000, ..Limits::default() },
-        policy: PolicyHandle::new(Policy::default()),
-        transcript: true,
-    };
-    Pop3::new(Setup::offline(Arc::new(terms), Protocol::Pop3, 0, started))
+fn player(posture: Posture, cut: usize) -> Pushed<Pop3> {
+    let limits =
+        Limits { sasl_line: 40, status_line: 30, errors: 1000, errors_before_login: 1000, ..Limits::default() };
+    let terms = Arc::new(Terms { posture, limits, ..Terms::offline() });
+    let started = Instant::now();
+    Pushed::new(Pop3::new(Setup::offline(terms, Protocol::Pop3, 0, started)), started, cut)
 }
 
 /// Plays blocks of octets, each from one side, in pieces of `cut`.
 fn play(posture: Posture, blocks: &[(Side, Vec<u8>)], cut: usize) -> Outcome {
-    let mut player = Player::new(posture, cut);
+    let mut player = player(posture, cut);
     for (side, octets) in blocks {
-        player.feed(*side, octets);
+        player.push(*side, octets);
     }
     player.finish()
 }
 
 /// Plays blocks of a client with a server that answers each line that reaches it, as `answers` say.
 fn converse(blocks: &[Vec<u8>], answers: &[(u8, Vec<u8>)], cut: usize) -> Outcome {
-    let (mut player, mut answers) = (Player::new(Posture::Enforce, cut), answers.iter().cycle());
+    let (mut player, mut answers) = (player(Posture::Enforce, cut), answers.iter().cycle());
     let mut in_exchange = false;
-    player.feed(Side::Upstream, b"+OK hi <1.2@x>\r\n");
+    player.push(Side::Upstream, b"+OK hi <1.2@x>\r\n");
     for block in blocks {
-        player.feed(Side::Client, block);
+        player.push(Side::Client, block);
         loop {
             let lines = player.new_lines_up();
             if lines.is_empty() {
@@ -59,7 +52,7 @@ fn converse(blocks: &[Vec<u8>], answers: &[(u8, Vec<u8>)], cut: usize) -> Outcom
                 in_exchange = reply.starts_with(b"+ ");
                 replies.extend(reply);
             }
-            player.feed(Side::Upstream, &replies);
+            player.push(Side::Upstream, &replies);
         }
     }
     player.finish()
@@ -79,53 +72,6 @@ fn answer(line: &[u8], kind: u8, body: &[u8]) -> Vec<u8> {
         4 => body.to_vec(),
         _ if is_multi_line => [b"+OK\r\n", body, b"\r\n.\r\n"].concat(),
         _ => b"+OK 1 abc\r\n".to_vec(),
-    }
-}
-
-struct Player {
-    session: Pop3,
-    inboxes: Inboxes,
-    out: Outbox,
-    started: Instant,
-    cut: usize,
-    up: Vec<u8>,
-    /// How much of `up` the server has answered.
-    answered: usize,
-}
-
-impl Player {
-    fn new(posture: Posture, cut: usize) -> Self {
-        let started = Instant::now();
-        let (session, out) = (session(posture, started), Outbox::new(started));
-        Self { session, inboxes: Inboxes::default(), out, started, cut, up: Vec::new(), answered: 0 }
-    }
-
-    fn feed(&mut self, side: Side, octets: &[u8]) {
-        for piece in octets.chunks(self.cut) {
-            if self.out.closing().is_none() {
-                self.inboxes.of(side).extend_from_slice(piece);
-                self.session.advance(&mut self.inboxes, self.started, &mut self.out);
-            }
-        }
-        self.up.extend(self.out.take(Side::Upstream));
-    }
-
-    fn new_lines_up(&mut self) -> Vec<Vec<u8>> {
-        let new = self.up.get(self.answered..).unwrap_or_default();
-        let whole = new.iter().rposition(|octet| *octet == b'\n').map_or(0, |end| end + 1);
-        let lines =
-            new.get(..whole).unwrap_or_default().split_inclusive(|octet| *octet == b'\n').map(<[u8]>::to_vec).collect();
-        self.answered += whole;
-        lines
-    }
-
-    fn finish(mut self) -> Outcome {
-        self.inboxes.upstream_ended = true;
-        self.session.advance(&mut self.inboxes, self.started, &mut self.out);
-        assert!(self.out.closing().is_some(), "nothing can follow the server's end");
-        self.up.extend(self.out.take(Side::Upstream));
-        let events = self.out.take_events().into_iter().map(|event| event.what).collect();
-        (self.up, self.out.take(Side::Client), events)
     }
 }
 

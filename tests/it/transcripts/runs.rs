@@ -7,10 +7,10 @@ use proptest::prelude::*;
 
 use mailwarden::policy::{Policy, PolicyHandle, Rule};
 use mailwarden::session::imap::Imap;
-use mailwarden::session::{
-    Compression, Inboxes, Limits, Observation, Outbox, Places, Posture, Session, Setup, Terms, TlsMode,
-};
+use mailwarden::session::{Compression, Limits, Observation, Places, Posture, Setup, Terms};
 use mailwarden::wire::{Protocol, Side};
+
+use crate::pushed::Pushed;
 
 /// What came of a play: octets up, octets down, facts.
 type Outcome = (String, String, Vec<Observation>);
@@ -49,108 +49,61 @@ fn setting() -> impl Strategy<Value = Setting> {
     })
 }
 
-struct Player {
-    session: Imap,
-    inboxes: Inboxes,
-    out: Outbox,
-    started: Instant,
-    cut: usize,
-    up: Vec<u8>,
-    down: Vec<u8>,
-    answered: usize,
+fn player(setting: &Setting) -> Pushed<Imap> {
+    let started = Instant::now();
+    let rule = |text: &str| toml::from_str::<Rule>(&format!("name = 'r'\n{text}")).expect("a rule");
+    let rules = Some(setting.rule).filter(|text| !text.is_empty()).map(rule);
+    let terms = Terms {
+        posture: if setting.observe { Posture::Observe } else { Posture::Enforce },
+        compression: Compression { upstream: setting.compress, places: Places::new(2), ..Compression::default() },
+        limits: Limits { status_line: 60, in_flight: setting.in_flight, ..Limits::default() },
+        policy: PolicyHandle::new(Policy::new(rules.into_iter().collect())),
+        transcript: setting.transcript,
+        ..Terms::offline()
+    };
+    Pushed::new(Imap::new(Setup::offline(Arc::new(terms), Protocol::Imap, 0, started)), started, usize::MAX)
 }
 
-impl Player {
-    fn new(setting: &Setting, cut: usize) -> Self {
-        let started = Instant::now();
-        let rule = |text: &str| toml::from_str::<Rule>(&format!("name = 'r'\n{text}")).expect("a rule");
-        let rules = Some(setting.rule).filter(|text| !text.is_empty()).map(rule);
-        let terms = Terms {
-            posture: if setting.observe { Posture::Observe } else { Posture::Enforce },
-            client_tls: TlsMode::Implicit,
-            upstream_tls: TlsMode::Implicit,
-            hide: Vec::new(),
-            allow: Vec::new(),
-            compression: Compression { upstream: setting.compress, places: Places::new(2), ..Compression::default() },
-            limits: Limits { status_line: 60, in_flight: setting.in_flight, ..Limits::default() },
-            policy: PolicyHandle::new(Policy::new(rules.into_iter().collect())),
-            transcript: setting.transcript,
-        };
-        let session = Imap::new(Setup::offline(Arc::new(terms), Protocol::Imap, 0, started));
-        let (inboxes, out, up, down) = (Inboxes::default(), Outbox::new(started), Vec::new(), Vec::new());
-        Self { session, inboxes, out, started, cut, up, down, answered: 0 }
+fn converse(setting: &Setting, blocks: &[Vec<(usize, usize, usize)>], answers: &[(u8, bool)], cut: usize) -> Outcome {
+    let (mut player, mut kinds) = (player(setting), answers.iter().cycle());
+    player.push(Side::Upstream, b"* OK [CAPABILITY IMAP4rev1 MOVE UIDPLUS] hi\r\n");
+    player.push(Side::Client, b"l LOGIN u p\r\n");
+    player.push(Side::Upstream, b"l OK [CAPABILITY IMAP4rev1 MOVE UIDPLUS COMPRESS=DEFLATE] in\r\n");
+    if player.up.ends_with(b"COMPRESS DEFLATE\r\n") {
+        let own = player.new_lines_up().pop().unwrap_or_default();
+        player.push(Side::Upstream, format!("{} NO not now\r\n", tag(&own)).as_bytes());
     }
-
-    fn feed(&mut self, side: Side, octets: &[u8], cut: usize) {
-        for piece in octets.chunks(cut) {
-            if self.out.closing().is_none() {
-                self.inboxes.of(side).extend_from_slice(piece);
-                self.session.advance(&mut self.inboxes, self.started, &mut self.out);
+    player.push(Side::Client, b"y SELECT INBOX\r\n");
+    player.push(Side::Upstream, b"y OK [READ-WRITE] in\r\n");
+    player.new_lines_up();
+    player.cut = cut;
+    let mut held = Vec::new();
+    for block in blocks {
+        player.push(Side::Client, text_of(block).as_bytes());
+        for _ in 0..20 {
+            let lines = player.new_lines_up();
+            if lines.is_empty() && held.is_empty() {
+                break;
             }
-            if let Some(side) = self.out.starting_deflate() {
-                self.out.deflate_taken();
-                self.session.deflate_started(side, self.started, &mut self.out);
-                self.session.advance(&mut self.inboxes, self.started, &mut self.out);
-            }
-        }
-        self.up.extend(self.out.take(Side::Upstream));
-        self.down.extend(self.out.take(Side::Client));
-    }
-
-    fn new_lines_up(&mut self) -> Vec<String> {
-        let new = self.up.get(self.answered..).unwrap_or_default();
-        let whole = new.iter().rposition(|octet| *octet == b'\n').map_or(0, |end| end + 1);
-        let text = String::from_utf8_lossy(new.get(..whole).unwrap_or_default()).into_owned();
-        self.answered += whole;
-        text.split_inclusive('\n').map(str::to_owned).collect()
-    }
-
-    fn converse(mut self, blocks: &[Vec<(usize, usize, usize)>], answers: &[(u8, bool)]) -> Outcome {
-        let mut kinds = answers.iter().cycle();
-        self.feed(Side::Upstream, b"* OK [CAPABILITY IMAP4rev1 MOVE UIDPLUS] hi\r\n", usize::MAX);
-        self.feed(Side::Client, b"l LOGIN u p\r\n", usize::MAX);
-        self.feed(Side::Upstream, b"l OK [CAPABILITY IMAP4rev1 MOVE UIDPLUS COMPRESS=DEFLATE] in\r\n", usize::MAX);
-        if self.up.ends_with(b"COMPRESS DEFLATE\r\n") {
-            let own = self.new_lines_up().pop().unwrap_or_default();
-            let tag = own.split(' ').next().unwrap_or_default();
-            self.feed(Side::Upstream, format!("{tag} NO not now\r\n").as_bytes(), usize::MAX);
-        }
-        self.feed(Side::Client, b"y SELECT INBOX\r\n", usize::MAX);
-        self.feed(Side::Upstream, b"y OK [READ-WRITE] in\r\n", usize::MAX);
-        self.new_lines_up();
-        let mut held = Vec::new();
-        for block in blocks {
-            let cut = self.cut;
-            self.feed(Side::Client, text_of(block).as_bytes(), cut);
-            for _ in 0..20 {
-                let lines = self.new_lines_up();
-                if lines.is_empty() && held.is_empty() {
-                    break;
+            let mut replies = std::mem::take(&mut held);
+            for (number, line) in lines.iter().enumerate() {
+                let (kind, reversed) = kinds.next().expect("repeated for ever");
+                let reply = answer(&tag(line), *kind, number + 1);
+                match (kind % 16, reversed) {
+                    (9, _) => held.push(reply),
+                    (_, true) => replies.insert(0, reply),
+                    (_, false) => replies.push(reply),
                 }
-                let mut replies = std::mem::take(&mut held);
-                for (number, line) in lines.iter().enumerate() {
-                    let (kind, reversed) = kinds.next().expect("repeated for ever");
-                    let tag = line.split(' ').next().unwrap_or_default();
-                    let reply = answer(tag, *kind, number + 1);
-                    match (kind % 16, reversed) {
-                        (9, _) => held.push(reply),
-                        (_, true) => replies.insert(0, reply),
-                        (_, false) => replies.push(reply),
-                    }
-                }
-                let cut = self.cut;
-                self.feed(Side::Upstream, replies.concat().as_bytes(), cut);
             }
+            player.push(Side::Upstream, replies.concat().as_bytes());
         }
-        self.inboxes.upstream_ended = true;
-        self.session.advance(&mut self.inboxes, self.started, &mut self.out);
-        self.feed(Side::Upstream, b"", 1);
-        let events = self.out.take_events().into_iter().map(|event| event.what).collect();
-        let shown = |octets: &[u8]| octets.escape_ascii().to_string();
-        self.up.extend(self.out.take(Side::Upstream));
-        self.down.extend(self.out.take(Side::Client));
-        (shown(&self.up), shown(&self.down), events)
     }
+    let (up, down, events) = player.finish();
+    (up.escape_ascii().to_string(), down.escape_ascii().to_string(), events)
+}
+
+fn tag(line: &[u8]) -> String {
+    String::from_utf8_lossy(line).split(' ').next().unwrap_or_default().to_owned()
 }
 
 fn answer(tag: &str, kind: u8, number: usize) -> String {
@@ -213,8 +166,8 @@ proptest! {
         answers in proptest::collection::vec((any::<u8>(), proptest::bool::weighted(0.1)), 1..12),
         cut in 1_usize..60,
     ) {
-        let (up, down, events) = Player::new(&setting, usize::MAX).converse(&blocks, &answers);
-        let (cut_up, cut_down, cut_events) = Player::new(&setting, cut).converse(&blocks, &answers);
+        let (up, down, events) = converse(&setting, &blocks, &answers, usize::MAX);
+        let (cut_up, cut_down, cut_events) = converse(&setting, &blocks, &answers, cut);
         prop_assert_eq!(up, cut_up);
         prop_assert_eq!(down, cut_down);
         prop_assert_eq!(events, cut_events);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use mailwarden::policy::{Policy, PolicyHandle, Rule};
-use mailwarden::session::{CloseReason, Compression, Limits, Places, Posture, Terms, TlsMode};
+use mailwarden::session::{CloseReason, Compression, Places, Terms};
 use mailwarden::wire::{Protocol, Side};
 
 pub(crate) struct Script {
@@ -56,7 +56,10 @@ impl Script {
         let mut reader = Reader {
             file: file.to_owned(),
             protocol: Protocol::Imap,
-            terms: terms(),
+            terms: Terms {
+                compression: Compression { places: Places::new(2), ..Compression::default() },
+                ..Terms::offline()
+            },
             rules: Vec::new(),
             secrets: Vec::new(),
             is_cut: true,
@@ -86,20 +89,6 @@ impl Script {
 impl Step {
     fn new(line: usize, action: Action) -> Self {
         Self { line, action, up: Vec::new(), down: Vec::new(), events: Vec::new() }
-    }
-}
-
-fn terms() -> Terms {
-    Terms {
-        posture: Posture::Enforce,
-        client_tls: TlsMode::Implicit,
-        upstream_tls: TlsMode::Implicit,
-        hide: Vec::new(),
-        allow: Vec::new(),
-        compression: Compression { places: Places::new(2), ..Compression::default() },
-        limits: Limits::default(),
-        policy: PolicyHandle::new(Policy::default()),
-        transcript: true,
     }
 }
 

@@ -131,11 +131,11 @@ impl Site {
     fn handshakes(&self) {
         for trust in [Some(&self.ca), None] {
             let mut command = Command::new("curl");
-            command.args(["-q", "--silent", "--max-time", "20", "--user", &format!("{USER}:{PASSWORD}")]);
+            command.args(["-q", "--silent", "--max-time", "120", "--user", &format!("{USER}:{PASSWORD}")]);
             if let Some(ca) = trust {
                 command.arg("--cacert").arg(ca);
             }
-            let done = run(command.arg(format!("imaps://localhost:{}/", self.tls)), Duration::from_secs(30));
+            let done = run(command.arg(format!("imaps://localhost:{}/", self.tls)));
             assert_eq!(done.code == Some(0), trust.is_some(), "{}\n{}", done.stderr, self.proxy.log());
         }
     }

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::{LIMIT, both_tls, clients, seen};
+use super::{both_tls, clients, seen};
 use crate::real::command::succeed;
 use crate::real::lab::{Lab, PASSWORD, Tls, USER, same_both_ways};
 use crate::real::mail::awkward;
@@ -64,7 +64,7 @@ fn javamail_sees_the_same_by_imap_and_pop3() {
             let trust = lab.home("java").join("trust.jks");
             let mut keytool = Command::new("keytool");
             keytool.args(["-importcert", "-noprompt", "-storepass", "changeit", "-keystore"]).arg(&trust);
-            succeed(keytool.arg("-file").arg(lab.ca()), LIMIT);
+            succeed(keytool.arg("-file").arg(lab.ca()));
             let port = if protocol == "imap" { lab.ports().imap } else { lab.ports().pop3 };
             let mut command = Command::new("java");
             command.arg(format!("-Djavax.net.ssl.trustStore={}", trust.display()));

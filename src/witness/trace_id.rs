@@ -17,24 +17,24 @@ pub struct TraceIdError;
 
 impl TraceId {
     /// A new one; `None` if the system has no chance to give.
-    pub(super) fn random() -> Option<Self> {
+    pub(crate) fn random() -> Option<Self> {
         let mut octets = [0; 16];
         aws_lc_rs::rand::fill(&mut octets).ok()?;
         // all zeros names none
         octets.iter().any(|octet| *octet != 0).then_some(Self(octets))
     }
 
-    pub(super) fn octets(&self) -> &[u8] {
+    pub(crate) fn octets(&self) -> &[u8] {
         &self.0
     }
 
     /// Its first eight octets as a number.
-    pub(super) fn half(self) -> u64 {
+    pub(crate) fn half(self) -> u64 {
         self.0.iter().take(8).fold(0, |number, octet| number << 8 | u64::from(*octet))
     }
 
     /// Its last seven octets as a number, by which others sample too (W3C Trace Context level 2, §5.1).
-    pub(super) fn chance(self) -> u64 {
+    pub(crate) fn chance(self) -> u64 {
         self.0.iter().skip(9).fold(0, |number, octet| number << 8 | u64::from(*octet))
     }
 }
