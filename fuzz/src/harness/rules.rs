@@ -75,9 +75,9 @@ fn play(script: &Script, sets: [Set; 2], cuts: Cuts) -> Outcome {
         if !layered {
             as_they_came(&server.commands, &outcome.events, &client);
         }
-        if protocol == Protocol::Imap {
-            hidden_stays_hidden(&outcome.down, &phases, server.commands.iter().any(|command| command.utf8));
-        }
+    }
+    if enforces && protocol == Protocol::Imap {
+        hidden_stays_hidden(&outcome.down, &phases, server.commands.iter().any(|command| command.utf8));
     }
     outcome
 }
