@@ -55,6 +55,9 @@ fn seed(script: &Script, name: &str, corpus: &Path) -> io::Result<()> {
     let tags: Vec<Vec<u8>> = scripted.actions.iter().flat_map(tags).collect();
     paired.actions.iter_mut().for_each(|action| hide_tags(action, &tags));
     write("pair", "", paired.write())?;
+    for (number, octets) in under_rules(&paired, name) {
+        write("rules", &format!("-{number}"), octets)?;
+    }
     let (session, framer) = match script.protocol {
         Protocol::Imap => ("imap_session", "imap_framer"),
         Protocol::Pop3 => ("pop3_session", "pop3_framers"),
@@ -69,6 +72,14 @@ fn seed(script: &Script, name: &str, corpus: &Path) -> io::Result<()> {
         }
     }
     Ok(())
+}
+
+/// The same under two pairs of policies, of which the second comes into force halfway.
+fn under_rules(paired: &harness::Script, name: &str) -> [(u8, Vec<u8>); 2] {
+    let number = name.bytes().fold(0, |sum: u8, octet| sum.wrapping_mul(31).wrapping_add(octet));
+    let mut script = paired.clone();
+    script.actions.insert(script.actions.len() / 2, harness::Action::Reload);
+    [number, number.wrapping_add(29)].map(|policies| (policies, [&[policies], &*script.write()].concat()))
 }
 
 fn conversation(script: &Script) -> harness::Script {

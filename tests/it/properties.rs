@@ -16,6 +16,7 @@ const CLIENT: &[&str] = &[
     "c AUTHENTICATE PLAIN\r\n", "c AUTHENTICATE PLAIN AGoAcA==\r\n", "AGoAcA==\r\n", "*\r\n", "d SELECT INBOX\r\n", "d SELECT Denied\r\n",
     "e FETCH 1 BODY[]\r\n", "f APPEND x {5}\r\n", "hello\r\n", "f APPEND x {5+}\r\nhello\r\n", "f APPEND x {3+}\r\none {3+}\r\ntwo\r\n", "f APPEND Denied {5+}\r\nhello\r\n",
     "g IDLE\r\n", "DONE\r\n", "h LOGOUT\r\n", "i STARTTLS\r\n", "j XFOO {3+}\r\nabc\r\n", "k SELECT \"x {5}\r\n", "l NOOP\n", "m \0\r\n", "n ENABLE IMAP4rev2\r\n", "o COMPRESS DEFLATE\r\n",
+    "p SELECT Secret\r\n", "q LIST \"\" *\r\n", "r STORE 1 +FLAGS (\\Deleted)\r\n", "s UID EXPUNGE 1\r\n", "t FETCH 1:2 (FLAGS BODY[])\r\n", "u CLOSE\r\n", "v COPY 1 {6+}\r\nSecret\r\n", "w CREATE x\r\n",
     "USER joe\r\n", "PASS sesame\r\n", "USER joe\r\nPASS sesame\r\n", "AUTH PLAIN\r\n", "AUTH PLAIN AGoAcA==\r\n", "CAPA\r\n", "STLS\r\n", "STAT\r\n",
     "LIST\r\n", "LIST 1\r\n", "RETR 1\r\nRETR 2\r\n", "TOP 1 0\r\n", "DELE 1\r\n", "UIDL\r\n", "QUIT\r\n", "XYZ\r\n",
 ];
@@ -28,6 +29,7 @@ const POP3_GREETING: &str = "+OK ready <1.2@x>\r\n";
 const UPSTREAM: &[&str] = &[
     IMAP_GREETING, "\u{1}7 OK done\r\n", "\u{1}7 NO [ALERT] no {5}\r\n",
     "\u{1}7 BAD what\r\n", "+ go\r\n", "+\r\n", "* 1 EXISTS\r\n", "* 1 FETCH (UID 5 BODY[] {5}\r\nhello)\r\n\u{1}7 OK done\r\n", "* BYE bye\r\n", "\u{1}7 OK [CAPABILITY COMPRESS=DEFLATE] x\r\n", "* CAPABILITY IMAP4rev1 COMPRESS=DEFLATE\r\n\u{1}7 OK x\r\n",
+    "* LIST () \"/\" Secret\r\n\u{1}7 OK done\r\n", "* STATUS {6}\r\nSecret (MESSAGES 1)\r\n\u{1}7 OK done\r\n",
     "a OK done\r\n", "b OK done\r\n", "* 2 FETCH (BODY[] {9999}\r\n", "\r\n", "\0\0* NO x\r\n", "garbage\r\n",
     POP3_GREETING, "+OK\r\n", "-ERR no\r\n", "+ \r\n", "+OK\r\nFrom: x\r\n\r\n..a\r\n.\r\n", "+OK\r\na\n.\r\nb\r.\r\n.\r\n", "+OK\r\nPIPELINING\r\nSASL PLAIN\r\nTOP\r\n.\r\n", ".\r\n", "+OK 1 5\r\n",
 ];
@@ -43,7 +45,15 @@ fn block() -> impl Strategy<Value = Action> {
     let noise = proptest::collection::vec(0_u8..0xF7, 0..40);
     let noise = (any::<bool>(), noise)
         .prop_map(|(client, octets)| Action::Send(if client { Side::Client } else { Side::Upstream }, octets));
-    let others = select(vec![Action::End(Side::Client), Action::End(Side::Upstream), Action::Wait, Action::Farewell]);
+    let others = select(vec![
+        Action::End(Side::Client),
+        Action::End(Side::Upstream),
+        Action::Wait,
+        Action::Farewell,
+        Action::Reload,
+        Action::Reload,
+        Action::Reload,
+    ]);
     prop_oneof![12 => client, 12 => upstream, 1 => noise, 1 => others]
 }
 
@@ -75,6 +85,11 @@ proptest! {
     #[test]
     fn commands_are_judged_before_the_server_sees_them_and_answered_once(octets in script()) {
         harness::pair(&octets);
+    }
+
+    #[test]
+    fn what_the_policy_in_force_denies_reaches_nobody(policies in any::<u8>(), octets in script()) {
+        harness::rules(&[&[policies], octets.as_slice()].concat());
     }
 
     #[test]

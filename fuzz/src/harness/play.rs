@@ -13,6 +13,7 @@ use mailwarden::session::{
 use mailwarden::wire::{Protocol, Side};
 
 use super::check;
+use super::policies::Set;
 use super::script::{Action, Options, Script};
 
 /// In which pieces octets arrive.
@@ -86,12 +87,16 @@ pub struct Shell {
 
 impl Shell {
     pub fn new(options: Options, protocol: Protocol, cuts: Cuts) -> Self {
+        Self::of(options.terms(), protocol, cuts)
+    }
+
+    /// A session on these terms.
+    pub fn of(terms: Arc<Terms>, protocol: Protocol, cuts: Cuts) -> Self {
         static STARTED: std::sync::OnceLock<Instant> = std::sync::OnceLock::new();
         static PLAYS: AtomicU64 = AtomicU64::new(0);
         // each play is a connection of its own, of which a rule keeps count
         let since = Duration::from_micros(PLAYS.fetch_add(1, Ordering::Relaxed));
         let started = *STARTED.get_or_init(Instant::now) + since;
-        let terms = options.terms();
         let setup = Setup::offline(Arc::clone(&terms), protocol, 1, started);
         let session: Box<dyn Session> = match protocol {
             Protocol::Imap => Box::new(Imap::new(setup)),
@@ -142,6 +147,8 @@ impl Shell {
             Action::Farewell => {
                 self.session.farewell(CloseReason::Drain, "The server is stopping", self.now, &mut self.out);
             }
+            // whoever holds the policy has replaced it
+            Action::Reload => {}
         }
         self.advance();
         self.pump(Side::Client);
@@ -169,6 +176,16 @@ impl Shell {
 
     pub fn is_idle(&self) -> bool {
         self.session.is_idle()
+    }
+
+    /// What was read of a side.
+    pub fn read(&self, side: Side) -> &[u8] {
+        &self.read[index(side)]
+    }
+
+    /// TLS came up in mid-session.
+    pub fn is_layered(&self) -> bool {
+        self.layered
     }
 
     fn enforces(&self) -> bool {
@@ -236,7 +253,7 @@ impl Shell {
         self.collect();
         for (id, _) in self.out.take_questions() {
             // some are allowed and some are not, however octets arrive
-            self.session.answered(id, id.0 % 3 != 0, self.now, &mut self.out);
+            self.session.answered(id, !Set::says_no(id.0), self.now, &mut self.out);
             self.advance();
         }
         if let Some(side) = self.out.starting_tls() {

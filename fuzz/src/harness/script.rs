@@ -19,6 +19,7 @@ const CLIENT_END: u8 = 0xFA;
 const UPSTREAM_END: u8 = 0xFB;
 const WAIT: u8 = 0xFC;
 const FAREWELL: u8 = 0xFD;
+const RELOAD: u8 = 0xFE;
 
 /// What the listener is like.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,6 +43,15 @@ pub enum Action {
     /// An hour passes.
     Wait,
     Farewell,
+    /// Another policy comes into force, where the target has two.
+    Reload,
+}
+
+impl Action {
+    /// What the server says, if that is it.
+    pub fn upstream(&self) -> Option<&Vec<u8>> {
+        if let Self::Send(Side::Upstream, octets) = self { Some(octets) } else { None }
+    }
 }
 
 /// A conversation.
@@ -152,7 +162,7 @@ impl Script {
         };
         let mut actions = Vec::new();
         while let [mark, behind @ ..] = rest {
-            let len = behind.iter().position(|octet| (CLIENT..=FAREWELL).contains(octet)).unwrap_or(behind.len());
+            let len = behind.iter().position(|octet| (CLIENT..=RELOAD).contains(octet)).unwrap_or(behind.len());
             let (block, next) = behind.split_at(len);
             rest = next;
             actions.push(match *mark {
@@ -160,6 +170,7 @@ impl Script {
                 UPSTREAM_END => Action::End(Side::Upstream),
                 WAIT => Action::Wait,
                 FAREWELL => Action::Farewell,
+                RELOAD => Action::Reload,
                 UPSTREAM => Action::Send(Side::Upstream, block.to_vec()),
                 _ => Action::Send(Side::Client, block.to_vec()),
             });
@@ -179,6 +190,7 @@ impl Script {
                 Action::End(side) => octets.push(if *side == Side::Client { CLIENT_END } else { UPSTREAM_END }),
                 Action::Wait => octets.push(WAIT),
                 Action::Farewell => octets.push(FAREWELL),
+                Action::Reload => octets.push(RELOAD),
             }
         }
         octets

@@ -4,6 +4,7 @@
 use mailwarden::wire::Protocol;
 
 use super::check::{announced, responses};
+use super::reference::{Command, arguments, plain_name};
 use super::script::TAG;
 
 pub struct Server {
@@ -12,10 +13,16 @@ pub struct Server {
     mode: Mode,
     /// The command so far, its literals left out.
     command: Vec<u8>,
+    /// The same with its literals.
+    whole: Vec<u8>,
+    /// The mailbox that is open.
+    selected: Option<String>,
+    /// Names are UTF-8 from here on.
+    utf8: bool,
     answers: Vec<Vec<u8>>,
     next: usize,
-    /// Tag (empty in POP3) and name of each command, in upper case but for the tag.
-    pub commands: Vec<(String, String)>,
+    /// Those that were complete, or refused before they were.
+    pub commands: Vec<Command>,
     /// All answers so far were such as a server of good will gives.
     pub is_tame: bool,
 }
@@ -29,8 +36,21 @@ enum Mode {
 
 impl Server {
     pub fn new(protocol: Protocol, answers: Vec<Vec<u8>>) -> Self {
-        let (inbox, command, commands) = Default::default();
-        Self { protocol, inbox, mode: Mode::Line, command, answers, next: 0, commands, is_tame: true }
+        let (inbox, command, whole, commands) = Default::default();
+        let mode = Mode::Line;
+        Self {
+            protocol,
+            inbox,
+            mode,
+            command,
+            whole,
+            selected: None,
+            utf8: false,
+            answers,
+            next: 0,
+            commands,
+            is_tame: true,
+        }
     }
 
     /// What it says to these octets.
@@ -42,7 +62,7 @@ impl Server {
                 if self.inbox.len() < count {
                     return said;
                 }
-                self.inbox.drain(..count);
+                self.whole.extend(self.inbox.drain(..count));
                 self.mode = Mode::Line;
             }
             let Some(end) = self.inbox.windows(2).position(|pair| pair == b"\r\n") else { return said };
@@ -57,31 +77,65 @@ impl Server {
             let (answer, goes_on) = self.answer();
             if !goes_on {
                 self.mode = Mode::Line;
-                self.command.clear();
+                self.forget();
             }
             return answer;
         }
         self.command.extend_from_slice(line);
+        self.whole.extend_from_slice(line);
         let literal = announced(line).filter(|_| self.protocol == Protocol::Imap);
         assert!(!line.ends_with(b"+}") || literal.is_none(), "up: {}", line.escape_ascii());
         if literal.is_none() {
-            self.commands.push(self.name());
+            self.commands.push(self.read());
         }
         let (answer, goes_on) = self.answer();
         let exchanges = matches!(self.name().1.as_str(), "AUTHENTICATE" | "IDLE" | "AUTH");
+        if literal.is_none() {
+            self.note(&answer);
+        }
         match (literal, goes_on) {
-            (Some(count), true) => self.mode = Mode::Literal(count),
+            (Some(count), true) => {
+                self.whole.extend_from_slice(b"\r\n");
+                self.mode = Mode::Literal(count);
+            }
             (None, true) if exchanges => self.mode = Mode::Exchange,
             (_, goes_on) => {
                 self.is_tame &= !goes_on;
                 // refused before it was complete
                 if literal.is_some() {
-                    self.commands.push(self.name());
+                    self.commands.push(self.read());
                 }
-                self.command.clear();
+                self.forget();
             }
         }
         answer
+    }
+
+    fn forget(&mut self) {
+        self.command.clear();
+        self.whole.clear();
+    }
+
+    fn read(&self) -> Command {
+        let (tag, name) = self.name();
+        let words = usize::from(self.protocol == Protocol::Imap) + name.split(' ').count();
+        let arguments = arguments(&self.whole, words);
+        Command { tag, name, arguments, octets: self.whole.clone(), selected: self.selected.clone(), utf8: self.utf8 }
+    }
+
+    /// What a command that is complete makes of the session's state.
+    fn note(&mut self, answer: &[u8]) {
+        let Some(command) = self.commands.last() else { return };
+        let ok = responses(answer).iter().any(|line| line.starts_with(format!("{} OK", command.tag).as_bytes()));
+        match command.name.as_str() {
+            "SELECT" | "EXAMINE" if ok => {
+                self.selected = command.arguments.first().map(|name| plain_name(name, command.utf8));
+            }
+            "SELECT" | "EXAMINE" => self.selected = None,
+            "CLOSE" | "UNSELECT" if ok => self.selected = None,
+            "ENABLE" => self.utf8 |= ok,
+            _ => {}
+        }
     }
 
     fn name(&self) -> (String, String) {

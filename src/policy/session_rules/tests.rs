@@ -231,3 +231,17 @@ fn sessions_that_the_same_rules_concern_share_what_was_found() {
     assert_eq!((ann, bob, ben), (false, true, true));
     assert!(Arc::ptr_eq(&scope(&second), &scope(&third)) && !Arc::ptr_eq(&scope(&first), &scope(&second)));
 }
+
+#[test]
+fn what_was_set_aside_in_clear_is_looked_at_once_tls_is_up() {
+    let connection = Connection::offline(Protocol::Imap, Instant::now());
+    let (now, user) = (connection.accepted, Some("ann"));
+    let tls = ClientTls { version: "1.3", ..ClientTls::default() };
+    let text = "name = 'r'\naction = 'deny'\ntls = '1.3'";
+    let rules = SessionRules::new(PolicyHandle::new(Policy::new(vec![toml::from_str(text).unwrap()])));
+    for (tls, denied) in [(None, false), (Some(&tls), true), (None, false)] {
+        let session = SessionFacts { connection: &connection, tls, now, user, logged_in: true };
+        let verdict = rules.judge(&Facts::of_session(session));
+        assert_eq!(matches!(verdict.outcome, Outcome::Deny(_)), denied, "{tls:?}");
+    }
+}

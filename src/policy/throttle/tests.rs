@@ -91,3 +91,22 @@ fn a_reload_forgives_nobody_what_he_owes() {
     assert!(!wait(&same).is_zero());
     assert!(wait(&other).is_zero());
 }
+
+#[test]
+fn a_bucket_that_is_used_again_is_not_the_longest_unused() {
+    let (throttler, connection) = (per_minute(6, Per::User), connection(1));
+    let ask = |number: usize, at: usize| {
+        let user = format!("u{number}");
+        let mut facts = facts(&connection, &user, 1);
+        facts.session.now += Duration::from_millis(at as u64);
+        throttler.verdict(&"r".into(), &facts)
+    };
+    for number in 0..MOST {
+        ask(number, number);
+    }
+    ask(0, MOST);
+    ask(MOST, MOST + 1);
+    let buckets = throttler.buckets.lock().unwrap();
+    assert!(buckets.contains_key(&Key::User("u0".into())), "it still owes");
+    assert!(!buckets.contains_key(&Key::User("u1".into())));
+}
