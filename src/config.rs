@@ -15,6 +15,7 @@ mod expression;
 mod files;
 mod group;
 mod loaded;
+mod mailbox;
 mod near;
 mod negation;
 mod parts;

@@ -109,7 +109,10 @@ impl Loaded {
             if folder.is_some() {
                 made.read_groups(&files, &mut problems);
             }
-            rules::covered(&rules::written(&files), &made.rules, &mut problems);
+            let written = rules::written(&files);
+            rules::covered(&written, &made.rules, &mut problems);
+            let served = made.listeners.iter().map(|listener| (&*listener.name, listener.protocol));
+            rules::unjudged(&written, &made.rules, &served.collect::<Vec<_>>(), &mut problems);
             config = Some(made);
         }
         let mut problems: Vec<Problem> = problems.into_iter().map(|problem| problem.unless_within(&source)).collect();

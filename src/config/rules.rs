@@ -7,13 +7,14 @@ use toml::de::DeTable;
 use super::across::{called, text, word};
 use super::code::Code;
 use super::document::{Node, entries, tables, value};
-use super::expression;
 use super::near::{list, nearest};
 use super::negation;
 use super::problem::{Problem, Source};
 use super::rewrite;
 use super::schema::NO_CONDITIONS;
+use super::{expression, mailbox};
 use crate::policy::Rule;
+use crate::wire::Protocol;
 
 /// A file and what it says.
 pub(super) type File<'a, 'i> = (&'a Source, &'a DeTable<'i>);
@@ -52,6 +53,7 @@ pub(super) fn check(files: &[File<'_, '_>], problems: &mut Vec<Problem>) {
         action(&rule, &mut found);
         rewrite::check(rule.table, &mut found);
         said_in_vain(&rule, &mut found);
+        mailbox::check(rule.table, &mut found);
         found.extend(never(&rule));
         problems.extend(found.into_iter().map(|problem| problem.within(rule.source)));
     }
@@ -226,6 +228,29 @@ fn is_followed(kind: &&str) -> bool {
         "VANISHED",
     ];
     FOLLOWED.iter().any(|followed| followed.eq_ignore_ascii_case(kind))
+}
+
+/// Rules on commands that are not judged; `rules` are the same in the same order.
+pub(super) fn unjudged(
+    written: &[Written<'_, '_>],
+    rules: &[Rule],
+    served: &[(&str, Protocol)],
+    problems: &mut Vec<Problem>,
+) {
+    for (one, rule) in written.iter().zip(rules) {
+        let listeners = texts(one.table, "listener").filter(|names| !names.is_empty());
+        let meets = |name: &str| listeners.as_ref().is_none_or(|names| names.contains(&name));
+        let met: Vec<Protocol> = served.iter().filter(|(name, _)| meets(name)).map(|(_, protocol)| *protocol).collect();
+        let met = if met.is_empty() { &[Protocol::Imap, Protocol::Pop3] } else { met.as_slice() };
+        let key = if value(one.table, "command").is_some() { "command" } else { "operation" };
+        let Some(node) = value(one.table, key).filter(|_| rule.is_of_unjudged(met)) else { continue };
+        problems.push(
+            Problem::new(Code::NeverMatches, node.span(), format!("{} never matches", called("rule", one.table)))
+                .label("CAPABILITY, NOOP, LOGOUT and STARTTLS of IMAP cannot be refused, so that no rule is asked about them")
+                .help("remove the rule, or name other commands; what the server answers is met by `answer` and `capability`")
+                .within(one.source),
+        );
+    }
 }
 
 /// The texts of a condition that is one or a list.

@@ -2,6 +2,7 @@ use std::borrow::Cow;
 
 use super::*;
 use crate::session::{CommandId, Extent, MessageRef};
+use crate::wire::{Effect, Operation};
 
 fn info(id: u64) -> SessionInfo {
     SessionInfo { client: format!("192.0.2.{}:1", id % 200).parse().unwrap(), ..SessionInfo::example(id) }
@@ -51,6 +52,26 @@ fn ten_thousand_users_take_the_places_there_are() {
     assert_eq!((&*users[0].name, users[0].value, users[0].error), ("heavy", 10_000_000, 0));
     let mailboxes = heavy.top(By::Mailboxes, Measure::Octets, usize::MAX).rows;
     assert!(mailboxes.iter().all(|row| row.name.chars().count() <= NAME));
+}
+
+#[test]
+fn a_command_that_names_many_mailboxes_counts_in_each_and_is_not_slow() {
+    let (heavy, info) = (HeavyHitters::new(), info(1));
+    heavy.opened(&info);
+    let names = (0..50_000).map(|number| format!("{}", number % 100));
+    let what = Observation::CommandBegun {
+        id: CommandId(1),
+        tag: None,
+        command: "LIST".into(),
+        operation: Operation::List,
+        effect: Effect::Read,
+        mailboxes: names.collect(),
+        message: None,
+    };
+    heavy.events(&info, &[Event { at: Duration::ZERO, what }]);
+    let rows = heavy.top(By::Mailboxes, Measure::Commands, usize::MAX).rows;
+    assert_eq!(rows.len(), 100);
+    assert!(rows.iter().all(|row| (row.value, row.error) == (500, 0)), "{rows:?}");
 }
 
 #[test]

@@ -9,6 +9,7 @@ use super::network::Network;
 use super::pattern::{Patterns, other_names, plain_names};
 use super::window::Window;
 use crate::wire::imap::{Spec, asking_by_name};
+use crate::wire::pop3::Keyword;
 use crate::wire::{Effect, Item, ItemKind, Operation, Protocol};
 
 /// What a rule wants when something is not known, or when a command is about several things at once.
@@ -306,6 +307,29 @@ impl Condition {
             | Self::Message(_)
             | Self::NthMessage(_) => false,
             _ => true,
+        }
+    }
+
+    /// Whether it holds for no command of IMAP but those of which no rule is asked.
+    pub(crate) fn is_of_unjudged(&self) -> bool {
+        let unjudged = |is_one: &dyn Fn(&Spec) -> bool| {
+            let mut found = Spec::all().iter().filter(|spec| is_one(spec)).peekable();
+            found.peek().is_some() && found.all(|spec| !spec.is_judged())
+        };
+        match self {
+            Self::Command(names) => names.iter().all(|name| unjudged(&|spec| *spec.name == **name)),
+            Self::Operation(operations) => operations.iter().all(|one| unjudged(&|spec| spec.operation == *one)),
+            _ => false,
+        }
+    }
+
+    /// Whether only IMAP has such a thing.
+    pub(crate) fn is_of_imap(&self) -> bool {
+        match self {
+            Self::Mailbox(_) | Self::Flag(_) | Self::SearchKey(_) | Self::NthMessage(_) => true,
+            Self::Protocol(protocols) => !protocols.contains(&Protocol::Pop3),
+            Self::Command(names) => !names.iter().any(|name| Keyword::from_label(name).is_some()),
+            _ => false,
         }
     }
 

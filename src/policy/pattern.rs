@@ -41,8 +41,8 @@ impl Pattern {
     /// Reads a pattern; the error says what is wrong with it.
     pub(crate) fn new(text: &str, names: Names) -> Result<Self, globset::Error> {
         // INBOX is the one name that is compared without regard to case (RFC 9051 §5.1)
-        let inbox = names == Names::Mailboxes && text.eq_ignore_ascii_case("INBOX");
-        let text = if inbox { "INBOX" } else { text };
+        let folded = (names == Names::Mailboxes).then(|| fold_inbox(text.to_owned()));
+        let text = folded.as_deref().unwrap_or(text);
         let plain = |text: &str| !text.contains(META);
         let how = match names {
             _ if plain(text) => How::Exactly,
@@ -97,6 +97,10 @@ impl Pattern {
     /// Whether it could match something below `name`, whichever of the usual separators the server has; when in
     /// doubt it could.
     pub(crate) fn reaches_below(&self, name: &str) -> bool {
+        if name.trim_matches(['/', '.']).is_empty() {
+            // the root
+            return true;
+        }
         let fixed = self.text.split(META).next().unwrap_or_default();
         let ends = fixed.len() == self.text.len();
         ['/', '.'].iter().any(|separator| {
@@ -140,7 +144,9 @@ pub(crate) fn other_names(name: &str) -> impl Iterator<Item = String> {
     let plain = without_empty_levels(name);
     let slashed = name.contains('.').then(|| name.replace('.', "/"));
     let both = slashed.as_deref().and_then(without_empty_levels);
-    [plain, slashed, both, climbed(name)].into_iter().flatten().map(fold_inbox)
+    let climbed = climbed(name);
+    let apart = climbed.as_deref().filter(|name| name.contains('.')).map(|name| name.replace('.', "/"));
+    [plain, slashed, both, climbed, apart].into_iter().flatten().map(fold_inbox)
 }
 
 /// The plainer names that servers may take a name for, if it has levels without a name or ones that lead up.
@@ -158,7 +164,7 @@ fn climbed(name: &str) -> Option<String> {
             level => levels.push(level),
         }
     }
-    name.split('/').any(|level| level == "..").then(|| levels.join("/"))
+    name.split('/').any(|level| matches!(level, "." | "..")).then(|| levels.join("/"))
 }
 
 /// The name without the levels of hierarchy that have no name, if it has such. Either of the separators that
@@ -192,6 +198,10 @@ mod tests {
             (Folded, "jürgen", "JÜRGEN", true),
             (Folded, "{ann,bob}@x", "BOB@x", true),
             (Mailboxes, "inbox", "INBOX", true),
+            (Mailboxes, "Inbox/**", "INBOX/a/b", true),
+            (Mailboxes, "inbox/*", "INBOX/a", true),
+            (Mailboxes, "inbox.Secret", "INBOX.Secret", true),
+            (Mailboxes, "inbox2/**", "INBOX2/a", false),
             (Mailboxes, "Board", "board", false),
             (Mailboxes, "Board/**", "Board/2026/x", true),
             (Mailboxes, "Board/**", "Board", false),
@@ -231,6 +241,8 @@ mod tests {
             ("*/secret", "Any", true),
             ("Board/**", "Archive", false),
             ("Board/**", "Board/2026", true),
+            ("Board", "", true),
+            ("Board", "/", true),
         ] {
             let pattern = Pattern::new(pattern, Names::Mailboxes).unwrap();
             assert_eq!(pattern.reaches_below(name), reaches, "{} {name}", pattern.text());
@@ -243,6 +255,8 @@ mod tests {
             ("x/../Secret", Some("Secret")),
             ("../Secret/", Some("Secret")),
             ("a/b/../../c/./d", Some("c/d")),
+            ("a/./b", Some("a/b")),
+            ("./a.", Some("a.")),
             ("a/..", Some("")),
             ("a/..b", None),
             ("a..b", None),

@@ -195,6 +195,13 @@ impl Rule {
             && self.conditions.iter().all(|one| later.conditions.iter().any(|other| one.covers(other, ours, theirs)))
     }
 
+    /// Whether no command is held against it, for those that it is about pass without a rule being asked (RFC 9051 §6.1).
+    /// `served` are the protocols of the sessions that it can meet.
+    pub(crate) fn is_of_unjudged(&self, served: &[Protocol]) -> bool {
+        let of_imap = !served.contains(&Protocol::Pop3) || self.conditions.iter().any(Condition::is_of_imap);
+        of_imap && !self.is_for_answers() && self.conditions.iter().any(Condition::is_of_unjudged)
+    }
+
     /// Whether it asks anything of the session but its protocol.
     pub(super) fn asks_of_session(&self) -> bool {
         let protocol = |condition: &Condition| matches!(condition, Condition::Protocol(_));

@@ -89,6 +89,34 @@ fn has_no_objection_to_what_is_right() {
 }
 
 #[test]
+fn warns_of_rules_on_what_is_never_judged() {
+    let (both, imap) = (GOOD.to_owned(), GOOD.replace("protocol = \"pop3\"", "protocol = \"imap\""));
+    for (file, conditions, warns) in [
+        (&both, "command = \"LOGOUT\"", true),
+        (&both, "command = [\"STARTTLS\", \"capability\"]", true),
+        (&both, "command = [\"CAPABILITY\", \"IDLE\"]", false),
+        (&both, "command = \"NOOP\"", false),
+        (&both, "command = \"NOOP\"\nprotocol = \"imap\"", true),
+        (&both, "command = \"NOOP\"\nmailbox = \"Board\"", true),
+        (&both, "command = \"NOOP\"\nlistener = \"imaps\"", true),
+        (&both, "command = \"NOOP\"\nlistener = \"pop3s\"", false),
+        (&imap, "command = \"NOOP\"", true),
+        (&both, "operation = \"logout\"", false),
+        (&both, "operation = [\"logout\", \"connect\"]\nprotocol = \"imap\"", true),
+        (&imap, "operation = \"logout\"", true),
+        // CHECK, ID
+        (&imap, "operation = \"noop\"", false),
+        (&imap, "operation = \"capability\"", false),
+        (&imap, "operation = \"part\"", false),
+        (&both, "command = \"CAPABILITY\"\ncapability = \"IDLE\"", false),
+        (&both, "command = \"NOOP\"\nprotocol = \"imap\"\nwhen = 'status == \"OK\"'", false),
+    ] {
+        let report = judge(&format!("{file}\n[[rule]]\nname = \"new\"\naction = \"deny\"\n{conditions}\n")).1;
+        assert_eq!(report.contains("warning[MW-1511]: rule `new` never matches"), warns, "{conditions}\n{report}");
+    }
+}
+
+#[test]
 fn finds_each_mistake_at_its_line_and_column() {
     for mistake @ Mistake(what, from, to, code, under, _) in MISTAKES {
         let text = seed(mistake);

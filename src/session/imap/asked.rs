@@ -91,8 +91,7 @@ impl Imap {
         now: Instant,
         out: &mut Outbox,
     ) -> Result<Licence, Refusal> {
-        // NO is no defined answer to these (RFC 9051 §6.1)
-        if matches!(command.name, "CAPABILITY" | "NOOP" | "LOGOUT" | "STARTTLS") {
+        if !command.spec.is_judged() {
             return Ok(Licence::plain(Policy::own()));
         }
         let session = SessionFacts { user, ..self.session_facts(now) };

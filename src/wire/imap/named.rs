@@ -104,7 +104,10 @@ impl<'a> Reader<'a> {
         self.at += self.rest().iter().position(|octet| *octet == b')')? + 1;
         self.expect(b' ')?;
         self.token()?;
-        self.first()
+        let name = self.first()?;
+        // one that goes on behind a parenthesis or a quote is another to who reads on
+        let ends = matches!(name, DataName::Literal(_)) || matches!(self.rest().first(), Some(b' ' | b'\r' | b'\n'));
+        ends.then_some(name)
     }
 
     /// ` (TAG "a" MAILBOX name UIDVALIDITY 1)`, of the command of RFC 7377 only.
@@ -287,6 +290,8 @@ mod tests {
             ("* LIST () \"/\" Secr", "LIST", "Unreadable"),
             ("* LIST () \"/\" \"Secr", "LIST", "Unreadable"),
             ("* LIST\r\n", "LIST", "Unreadable"),
+            ("* LIST () \"/\" Secret(2)\r\n", "LIST", "Unreadable"),
+            ("* LIST () \"/\" \"Secret\"2\r\n", "LIST", "Unreadable"),
         ] {
             assert_eq!(name_of(line), Some((word, name.to_owned())), "{line}");
         }

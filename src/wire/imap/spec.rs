@@ -59,6 +59,12 @@ impl Spec {
         SPECS
     }
 
+    /// Whether NO is a defined answer to it, so that rules are asked.
+    #[must_use]
+    pub fn is_judged(&self) -> bool {
+        !NEVER_REFUSED.contains(&self.name)
+    }
+
     pub(super) fn read_arguments(&self, reader: &mut Reader<'_>) -> Result<(), Fault> {
         (self.arguments.0)(reader)
     }
@@ -131,6 +137,9 @@ static KEYS: [u128; SPECS.len()] = {
 };
 
 const REV2: &str = "IMAP4rev2";
+
+/// The commands that no rule is asked about, for NO is no defined answer to them (RFC 9051 §6.1, §6.2.1).
+const NEVER_REFUSED: [&str; 4] = ["CAPABILITY", "LOGOUT", "NOOP", "STARTTLS"];
 
 /// Sorted by name.
 #[rustfmt::skip]
