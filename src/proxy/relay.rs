@@ -130,7 +130,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Relay<IO> {
                 break;
             }
             if let Some(side) = self.out.starting_tls() {
-                Box::pin(self.start_tls(side)).await;
+                Box::pin(self.start_tls(side, stop)).await;
                 continue;
             }
             match poll_fn(|cx| self.poll_turn(cx, &mut timer, stopped.as_mut())).await {
@@ -370,8 +370,18 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Relay<IO> {
         self.advance();
     }
 
+    /// Starts TLS on this side, unless the proxy is stopped meanwhile: nobody has logged in yet, so nothing is waited for.
+    async fn start_tls(&mut self, side: Side, stop: &CancellationToken) {
+        if stop.run_until_cancelled(self.secure(side)).await.is_none() {
+            // in the middle of a handshake nothing can be told
+            peer(&mut self.client, &mut self.upstream, side).deaf = true;
+            self.ended(side);
+            self.farewell_drain();
+        }
+    }
+
     /// Flushes the side's queue, hands the octets left in its inbox to the TLS engine, shakes hands.
-    async fn start_tls(&mut self, side: Side) {
+    async fn secure(&mut self, side: Side) {
         self.record.turn_ends();
         let limit = self.limits.handshake_timeout;
         let flushed = tokio::time::timeout(limit, poll_fn(|cx| self.poll_send(cx, side))).await;

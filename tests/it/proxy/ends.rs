@@ -77,6 +77,24 @@ async fn a_stop_closes_idle_sessions_and_ends_the_proxy() {
     assert!(TcpStream::connect(address).await.is_err());
 }
 
+#[tokio::test]
+async fn a_stop_does_not_wait_for_a_handshake_that_a_client_asked_for() {
+    let directory = tempfile::tempdir().unwrap();
+    let server = Server::start(None).await;
+    let config = between("tls = \"starttls\"\ncertificate = \"mint\"", server.address, NO_TLS)
+        + &minting(&directory.path().join("ca"))
+        + "[limits]\nhandshake_timeout = \"1h\"\ndrain_timeout = \"1h\"\n";
+    let proxy = Proxy::start(&config).await;
+    let mut client = proxy.connect().await;
+    assert!(line(&mut client).await.starts_with("* OK"));
+    client.write_all(b"a STARTTLS\r\n").await.unwrap();
+    assert!(line(&mut client).await.starts_with("a OK"));
+    client.write_all(&[0x16, 0x03]).await.unwrap();
+    proxy.stop.cancel();
+    soon(proxy.task).await.unwrap().unwrap();
+    assert_eq!(proxy.seen.closed.lock().unwrap()[0].1, Some(CloseReason::Drain));
+}
+
 /// A server that greets, says half a response, and then does what the test wants.
 async fn half_a_response(then: impl FnOnce(TcpStream) + Send + 'static) -> (SocketAddr, JoinHandle<()>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
