@@ -248,7 +248,8 @@ impl Shelf {
 
     fn write(&mut self, session: u64, text: &str) -> io::Result<()> {
         let Some(open) = self.open.get_mut(&session) else { return Ok(()) };
-        if open.written + text.len() as u64 > self.size {
+        // what is missing is missing at the end, not in between
+        if open.beyond > 0 || open.written + text.len() as u64 > self.size {
             open.beyond += text.lines().count() as u64;
             return Ok(());
         }
@@ -418,6 +419,25 @@ mod tests {
         shelf.write(1, "what comes later\n").unwrap();
         assert_eq!(fs::read_to_string(directory.path().join("one")).unwrap(), "a line\n");
         assert_eq!(tally.read(), [1, 7, 1, 0]);
+    }
+
+    #[test]
+    fn nothing_is_kept_behind_what_is_left_out() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut shelf = Shelf {
+            directory: directory.path().to_owned(),
+            most: 2,
+            size: 20,
+            open: BTreeMap::new(),
+            tally: Arc::default(),
+        };
+        shelf.open(1, "one", "first\n").unwrap();
+        for text in ["of a batch that is\ntoo large\n", "small\n"] {
+            shelf.write(1, text).unwrap();
+        }
+        shelf.close(1, "end\n").unwrap();
+        let kept = fs::read_to_string(directory.path().join("one")).unwrap();
+        assert_eq!(kept, "first\n{\"gap\":{\"lines\":3}}\nend\n");
     }
 
     #[test]
