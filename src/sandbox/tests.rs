@@ -19,7 +19,7 @@ impl Client {
     async fn line(&mut self) -> String {
         let mut line = Vec::new();
         let read = self.0.read_until(b'\n', &mut line);
-        tokio::time::timeout(Duration::from_secs(5), read).await.expect("no line in time").unwrap();
+        tokio::time::timeout(Duration::from_mins(1), read).await.expect("no line in time").unwrap();
         String::from_utf8_lossy(&line).into_owned()
     }
 
@@ -239,6 +239,6 @@ async fn ends_when_it_is_told_to() {
     let sandbox = sandbox().await;
     let mut client = imap(&sandbox).await;
     client.imap("SELECT INBOX").await;
-    tokio::time::timeout(Duration::from_secs(5), sandbox.shutdown()).await.unwrap();
+    tokio::time::timeout(Duration::from_mins(1), sandbox.shutdown()).await.unwrap();
     assert_eq!(client.line().await, "");
 }
