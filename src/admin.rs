@@ -273,9 +273,12 @@ fn respond(status: StatusCode, content: &'static str, body: String) -> Response<
 
 #[cfg(test)]
 mod tests {
-    use tokio::io::AsyncWriteExt;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpSocket;
 
     use super::*;
+    use crate::session::{Event, MessageRef, Observation};
+    use crate::witness::{SessionInfo, Witness};
 
     fn served(readiness: &Arc<Readiness>) -> Served {
         let (metrics, heavy) = (Arc::new(Metrics::new(&[], &[]).unwrap()), Arc::new(HeavyHitters::new()));
@@ -292,8 +295,14 @@ mod tests {
 
     #[tokio::test]
     async fn a_client_that_asks_and_does_not_read_is_cut_off() {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let mut client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        // what is asked fills the pipe long before the connection's life is over
+        let listener = TcpSocket::new_v4().unwrap();
+        listener.set_send_buffer_size(4096).unwrap();
+        listener.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let listener = listener.listen(1).unwrap();
+        let client = TcpSocket::new_v4().unwrap();
+        client.set_recv_buffer_size(4096).unwrap();
+        let mut client = client.connect(listener.local_addr().unwrap()).await.unwrap();
         let (tcp, _) = listener.accept().await.unwrap();
         let served = served(&Arc::new(Readiness::starting()));
         let asking = async {
@@ -358,6 +367,83 @@ mod tests {
             (Method::GET, "/reload", 405),
         ] {
             assert_eq!(status(&method, path, &readiness), expected, "{method} {path}");
+        }
+    }
+
+    #[tokio::test]
+    async fn another_machine_reloads_nothing_whatever_it_knows() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), "0123456789abcdef").unwrap();
+        let (handle, source) = ReloadHandle::new(file.path());
+        // nobody reloads any more: who is let through is told so
+        drop(source);
+        let served = Served {
+            reload: Some(handle),
+            token: Some(Token::read(file.path()).unwrap()),
+            ..served(&Arc::new(Readiness::starting()))
+        };
+        let (listener, stop) = (TcpListener::bind("127.0.0.1:0").await.unwrap(), CancellationToken::new());
+        for (local, expected) in [(true, "HTTP/1.1 409"), (false, "HTTP/1.1 403")] {
+            let mut client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+            let (tcp, _) = listener.accept().await.unwrap();
+            let request = "POST /reload HTTP/1.1\r\nhost: x\r\nauthorization: Bearer 0123456789abcdef\r\n\
+                           mailwarden-request: reload\r\nconnection: close\r\n\r\n";
+            client.write_all(request.as_bytes()).await.unwrap();
+            connection(tcp, local, &served, &stop, LIFE).await;
+            let mut answer = String::new();
+            client.read_to_string(&mut answer).await.unwrap();
+            assert!(answer.starts_with(expected), "{answer}");
+        }
+    }
+
+    #[tokio::test]
+    async fn one_connection_more_than_there_may_be_is_closed() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let stop = CancellationToken::new();
+        let serving = tokio::spawn(serve(listener, served(&Arc::new(Readiness::starting())), stop.clone()));
+        let mut clients = Vec::new();
+        for _ in 0..CONNECTIONS {
+            clients.push(TcpStream::connect(address).await.unwrap());
+        }
+        let mut surplus = TcpStream::connect(address).await.unwrap();
+        let closed = tokio::time::timeout(HEADER_TIMEOUT / 2, surplus.read_u8()).await;
+        assert!(closed.is_ok_and(|read| read.is_err()), "it was taken");
+        clients[0].write_all(b"GET /livez HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+        assert_eq!(clients[0].read_u8().await.unwrap(), b'H');
+        stop.cancel();
+        serving.await.unwrap();
+    }
+
+    #[test]
+    fn who_needs_a_token_is_told_the_scheme_and_who_does_not_is_not() {
+        for (refusal, scheme) in
+            [(Refusal::NoToken, Some("Bearer")), (Refusal::Elsewhere, None), (Refusal::OtherName, None)]
+        {
+            let response = refused(refusal);
+            let told = response.headers().get(WWW_AUTHENTICATE).map(|value| value.to_str().unwrap());
+            assert_eq!(told, scheme, "{refusal:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn the_first_twenty_are_shown_unless_more_are_asked_for() {
+        use http_body_util::BodyExt;
+
+        let heavy = HeavyHitters::new();
+        for id in 0..30 {
+            let client = format!("192.0.2.{id}:5").parse().unwrap();
+            let info = SessionInfo { client, ..SessionInfo::example(id) };
+            heavy.opened(&info);
+            let (message, extent) = (MessageRef::default(), crate::session::Extent::Whole);
+            let what = Observation::Retrieved { id: None, message, extent, octets: 1 };
+            heavy.events(&info, &[Event { at: Duration::ZERO, what }]);
+            heavy.closed(&info, 0, 0);
+        }
+        for (query, expected) in [("by=clients", 20), ("by=clients&n=7", 7), ("by=clients&n=100", 30)] {
+            let body = top(query, &heavy).into_body().collect().await.unwrap().to_bytes();
+            let answer: serde_json::Value = serde_json::from_slice(&body).unwrap();
+            assert_eq!(answer["top"].as_array().map(Vec::len), Some(expected), "{query}");
         }
     }
 }

@@ -104,3 +104,107 @@ fn what_is_fetched_from_a_mailbox_with_a_long_name_adds_up() {
     let rows = heavy.top(By::Mailboxes, Measure::Octets, 9).rows;
     assert_eq!(rows.iter().map(|row| row.value).collect::<Vec<_>>(), [300]);
 }
+
+/// A session of a user, to which nothing has happened yet.
+fn opened(heavy: &HeavyHitters, id: u64, user: &str) -> SessionInfo {
+    let info = info(id);
+    heavy.opened(&info);
+    heavy.events(&info, &[at(0, login(user, true))]);
+    info
+}
+
+fn at(millis: u64, what: Observation) -> Event {
+    Event { at: Duration::from_millis(millis), what }
+}
+
+fn login(user: &str, accepted: bool) -> Observation {
+    Observation::Authentication { user: Some(user.to_owned()), mechanism: Cow::Borrowed("LOGIN"), accepted }
+}
+
+fn begun(mailbox: &str) -> Observation {
+    Observation::CommandBegun {
+        id: CommandId(1),
+        tag: None,
+        command: Cow::Borrowed("STATUS"),
+        operation: crate::wire::Operation::Search,
+        effect: crate::wire::Effect::Read,
+        mailboxes: Some(mailbox.to_owned()).filter(|name| !name.is_empty()).into_iter().collect(),
+        message: None,
+    }
+}
+
+fn shown(heavy: &HeavyHitters, by: By, of: Measure) -> Vec<(String, u64)> {
+    heavy.top(by, of, 99).rows.iter().map(|row| (row.name.to_string(), row.value)).collect()
+}
+
+#[test]
+fn every_refusal_is_a_failure_and_no_other_end_is() {
+    let heavy = HeavyHitters::new();
+    let info = opened(&heavy, 1, "joe");
+    let mut failures = 0;
+    for (completion, by, failed) in [
+        (Completion::Ok, Answered::Upstream, 0),
+        (Completion::No, Answered::Upstream, 1),
+        (Completion::Bad, Answered::Upstream, 1),
+        (Completion::Aborted, Answered::Upstream, 0),
+        (Completion::Ok, Answered::Policy, 1),
+        (Completion::Bad, Answered::Syntax, 1),
+        (Completion::Ok, Answered::Proxy, 0),
+    ] {
+        let latency = Duration::ZERO;
+        let ended = Observation::CommandCompleted { id: CommandId(1), completion, code: None, by, latency };
+        heavy.events(&info, &[at(0, ended)]);
+        failures += failed;
+    }
+    heavy.closed(&info, 0, 0);
+    assert_eq!(shown(&heavy, By::Users, Measure::Failures), [("joe".to_owned(), failures)]);
+}
+
+#[test]
+fn who_is_refused_does_what_follows_under_no_other_name() {
+    let heavy = HeavyHitters::new();
+    let info = opened(&heavy, 1, "joe");
+    heavy.events(&info, &[at(0, login("ann", false)), at(0, begun("INBOX")), at(0, begun(""))]);
+    heavy.closed(&info, 0, 0);
+    assert_eq!(shown(&heavy, By::Users, Measure::Commands), [("joe".to_owned(), 2)]);
+    assert_eq!(shown(&heavy, By::Mailboxes, Measure::Commands), [("INBOX".to_owned(), 1)]);
+}
+
+#[test]
+fn a_session_hands_on_once_a_second_or_when_it_holds_many_mailboxes() {
+    let heavy = HeavyHitters::new();
+    let info = opened(&heavy, 1, "joe");
+    let handed_on = || shown(&heavy, By::Users, Measure::Commands).iter().map(|(_, value)| value).sum::<u64>();
+    for (millis, expected) in [(900, 0), (1000, 2), (1900, 2), (2000, 4)] {
+        heavy.events(&info, &[at(millis, begun(""))]);
+        assert_eq!(handed_on(), expected, "at {millis} ms");
+    }
+    for number in 0..100 {
+        heavy.events(&info, &[at(2000, begun(&format!("m{number}")))]);
+        let held = heavy.open.with(1, |adding| adding.mailboxes.len());
+        assert!(held.is_some_and(|held| held < MAILBOXES), "{held:?}");
+    }
+}
+
+#[test]
+fn a_client_is_the_same_over_a_socket_for_both_families() {
+    let heavy = HeavyHitters::new();
+    for (id, client) in [(1, "192.0.2.7:5"), (2, "[::ffff:192.0.2.7]:5")] {
+        let info = SessionInfo { client: client.parse().unwrap(), ..info(id) };
+        heavy.opened(&info);
+        heavy.events(&info, &[at(0, begun(""))]);
+        heavy.closed(&info, 0, 0);
+    }
+    assert_eq!(shown(&heavy, By::Clients, Measure::Commands), [("192.0.2.7".to_owned(), 2)]);
+}
+
+#[test]
+fn what_a_long_session_does_belongs_to_the_period_in_which_it_is_handed_on() {
+    let heavy = HeavyHitters::new();
+    let info = opened(&heavy, 1, "joe");
+    let long_ago = jiff::Timestamp::now() - jiff::SignedDuration::from_secs(5 * PERIOD_SECONDS);
+    heavy.kept.lock().unwrap().now = Period::new(long_ago);
+    heavy.events(&info, &[at(1000, begun(""))]);
+    assert!(heavy.kept.lock().unwrap().now.since > long_ago);
+    assert_eq!(shown(&heavy, By::Users, Measure::Commands), [("joe".to_owned(), 1)]);
+}

@@ -147,3 +147,44 @@ async fn a_hook_that_is_not_configured_any_more_denies() {
     hooks.replace(HookSet::new(&[]).unwrap());
     assert!(!ask(&hooks, "{}").await);
 }
+
+#[tokio::test]
+async fn every_end_of_a_question_is_counted_as_what_it_is() {
+    let service = Service::start().await;
+    let metrics = Arc::new(Metrics::new(&[], &[]).unwrap());
+    for (path, documents) in [("/allow", ["a", "a"].as_slice()), ("/deny", &["a", "b"]), ("/broken", &["a", "b", "c"])]
+    {
+        let hooks = service.hook(path, "cache = '1h'");
+        for document in documents {
+            hooks.clone().ask(question(document), Arc::clone(&metrics)).await;
+        }
+    }
+    let text = metrics.render().unwrap();
+    for (result, times) in [("allowed", 1), ("cached", 1), ("denied", 2), ("failed", 3)] {
+        let line = format!("mailwarden_hook_answers_total{{result=\"{result}\"}} {times}\n");
+        assert!(text.contains(&line), "{line} is not in\n{text}");
+    }
+}
+
+#[tokio::test]
+async fn an_answer_whose_time_is_over_does_not_count() {
+    let service = Service::start().await;
+    let hooks = service.hook("/deny", "cache = '1h'");
+    let hook = Arc::clone(&hooks.0.load()["h"]);
+    hook.answers.insert(digest(b"{}"), (true, now()));
+    assert!(!ask(&hooks, "{}").await);
+}
+
+#[tokio::test]
+async fn a_question_waits_for_its_turn_within_its_own_time() {
+    let service = Service::start().await;
+    let hooks = service.hook("/allow", "timeout = '50ms'");
+    let hook = Arc::clone(&hooks.0.load()["h"]);
+    let most = u32::try_from(AT_A_TIME).unwrap();
+    let others = hook.permits.acquire_many(most).await.unwrap();
+    assert!(!ask(&hooks, "{}").await);
+    assert_eq!(service.asked.load(Ordering::SeqCst), 0);
+    drop(others);
+    let patient = service.hook("/allow", "timeout = '1m'");
+    assert!(ask(&patient, "{}").await);
+}

@@ -86,4 +86,17 @@ mod tests {
             prop_assert_eq!(left, expected.len() as u64);
         }
     }
+
+    #[test]
+    fn an_idle_session_keeps_little_room() {
+        let mut outstanding = Outstanding::default();
+        // no two of them are like each other
+        for (id, command) in (0..100_u32).zip([0, 1].into_iter().cycle()) {
+            outstanding.begun(CommandId(id), Kind { command, operation: 0 });
+        }
+        for id in 0..100 {
+            assert!(outstanding.ended(CommandId(id)).is_some());
+        }
+        assert!(outstanding.0.capacity() <= KEPT, "{}", outstanding.0.capacity());
+    }
 }

@@ -1,7 +1,7 @@
 use std::borrow::Cow;
 
 use super::*;
-use crate::session::{Answered, CloseReason, Completion, Violation, ViolationKind};
+use crate::session::{Answered, CloseReason, Completion, MessageRef, Violation, ViolationKind};
 use crate::wire::{Effect, Operation, Side};
 
 fn names() -> (Vec<(String, Protocol)>, Vec<String>) {
@@ -262,4 +262,160 @@ fn nothing_a_peer_names_becomes_a_label() {
     shows(&metrics, r#"mailwarden_violations_total{kind="nul",protocol="imap",side="client"} 1"#);
     shows(&metrics, r#"mailwarden_sessions_closed_total{listener="imaps",protocol="imap",reason="client_eof"} 1"#);
     assert!(!metrics.render().unwrap().to_lowercase().contains("hostile"));
+}
+
+#[test]
+fn only_what_the_server_refuses_has_a_class() {
+    let (metrics, info) = (metrics(), info());
+    metrics.opened(&info);
+    let answered = [Answered::Upstream, Answered::Policy, Answered::Syntax, Answered::Proxy];
+    for (id, by) in (1..).zip(answered) {
+        metrics.events(&info, &events(vec![begun(id, "FETCH"), completed(id, by)]));
+    }
+    shows(&metrics, r#"mailwarden_command_failures_total{class="none",command="FETCH",protocol="imap"} 1"#);
+}
+
+#[test]
+fn a_command_is_counted_by_what_it_does_whatever_the_last_one_of_its_name_did() {
+    let (metrics, info) = (metrics(), info());
+    metrics.opened(&info);
+    let mut report = Vec::new();
+    for (id, does) in [(1, Operation::Download), (2, Operation::Search)] {
+        let mut begun = begun(id, "FETCH");
+        if let Observation::CommandBegun { command, operation, .. } = &mut begun {
+            (*command, *operation) = (Cow::Borrowed("FETCH"), does);
+        }
+        report.extend([begun, completed(id, Answered::Upstream)]);
+    }
+    metrics.events(&info, &events(report));
+    for does in ["download", "search"] {
+        let line = format!(r#"mailwarden_operations_total{{operation="{does}",protocol="imap",result="no"}} 1"#);
+        shows(&metrics, &line);
+    }
+}
+
+#[test]
+fn messages_that_come_together_add_up_and_whole_ones_have_a_size() {
+    let (metrics, info) = (metrics(), info());
+    metrics.opened(&info);
+    let retrieved =
+        |extent, octets| Observation::Retrieved { id: None, message: MessageRef::default(), extent, octets };
+    metrics.events(
+        &info,
+        &events(vec![
+            retrieved(Extent::Whole, 1000),
+            retrieved(Extent::Whole, 20),
+            retrieved(Extent::Headers, 300),
+            retrieved(Extent::Headers, 4),
+        ]),
+    );
+    for line in [
+        r#"mailwarden_messages_retrieved_total{extent="whole",protocol="imap"} 2"#,
+        r#"mailwarden_retrieved_bytes_total{extent="whole",protocol="imap"} 1020"#,
+        r#"mailwarden_retrieved_bytes_total{extent="headers",protocol="imap"} 304"#,
+        r#"mailwarden_retrieved_message_bytes_count{protocol="imap"} 2"#,
+        r#"mailwarden_retrieved_message_bytes_sum{protocol="imap"} 1020"#,
+    ] {
+        shows(&metrics, line);
+    }
+}
+
+#[test]
+fn only_what_the_server_answers_leads_to_a_trace() {
+    let trace = "0af7651916cd43dd8448eb211c80319c".parse().ok();
+    for (completion, by, leads) in [
+        (Completion::No, Answered::Upstream, true),
+        (Completion::Aborted, Answered::Upstream, false),
+        (Completion::No, Answered::Policy, false),
+        (Completion::No, Answered::Proxy, false),
+    ] {
+        let (metrics, info) = (metrics(), SessionInfo { trace, ..info() });
+        metrics.opened(&info);
+        let mut ended = completed(1, by);
+        if let Observation::CommandCompleted { completion: how, .. } = &mut ended {
+            *how = completion;
+        }
+        metrics.events(&info, &events(vec![begun(1, "FETCH"), ended]));
+        assert_eq!(metrics.render_openmetrics().contains("trace_id"), leads, "{completion:?} {by:?}");
+    }
+}
+
+#[test]
+fn one_turn_of_eight_is_measured_and_sessions_begin_at_different_ones() {
+    let metrics = metrics();
+    for session in 0..8 {
+        let mut sampler = metrics.sampler(Protocol::Imap, session);
+        let chosen: Vec<bool> = (0..16).map(|_| sampler.chooses()).collect();
+        assert_eq!(chosen.iter().filter(|chosen| **chosen).count(), 2, "{chosen:?}");
+        assert_eq!(chosen.iter().position(|chosen| *chosen), usize::try_from(7 - session).ok());
+    }
+}
+
+#[test]
+fn polls_of_two_listeners_are_not_one_users() {
+    let (metrics, mut info) = (metrics(), info());
+    info.protocol = Protocol::Pop3;
+    for listener in ["pop3s", "other"] {
+        info.listener = listener.into();
+        metrics.open.open(info.id, Pending::default());
+        let (user, mechanism) = (Some("joe".to_owned()), Cow::Borrowed("USER"));
+        metrics.events(&info, &events(vec![Observation::Authentication { user, mechanism, accepted: true }]));
+    }
+    shows(&metrics, "mailwarden_pop3_poll_interval_seconds_count 0");
+}
+
+#[test]
+fn a_limit_is_hit_once_for_each_time_it_is_reached() {
+    use crate::fault::Code;
+
+    let metrics = metrics();
+    let took = Duration::from_secs(1);
+    metrics.upstream_failed("provider", Code::UpstreamTimeout);
+    metrics.handshake(Side::Upstream, Err(Code::UpstreamHandshakeTimeout), took);
+    metrics.upstream_failed("provider", Code::UpstreamHandshakeTimeout);
+    metrics.handshake(Side::Client, Err(Code::ClientTimeout), took);
+    metrics.rejected("imaps", "descriptors");
+    metrics.rejected("imaps", "max_sessions");
+    for limit in ["connect_time", "upstream_handshake_time", "client_handshake_time", "descriptors", "connections"] {
+        shows(&metrics, &format!(r#"mailwarden_limits_hit_total{{limit="{limit}"}} 1"#));
+    }
+}
+
+#[test]
+fn the_runtime_is_as_busy_as_it_says_however_often_it_is_asked() {
+    let metrics = metrics();
+    for seconds in [3, 5, 5] {
+        let busy = Duration::from_secs(seconds);
+        metrics.runtime(Runtime { workers: 2, tasks: 7, queued: 1, busy });
+    }
+    shows(&metrics, "mailwarden_runtime_worker_busy_seconds_total 5");
+}
+
+#[test]
+fn an_alert_is_what_a_rule_calls_one() {
+    use crate::policy::{ActionKind, Decision, Level, Mode};
+
+    let (metrics, info) = (metrics(), info());
+    metrics.opened(&info);
+    let decided = |alert| {
+        let decision = Decision {
+            rule: "r".into(),
+            action: ActionKind::Deny,
+            mode: Mode::Enforce,
+            user: None,
+            command: "EXPUNGE".into(),
+            operation: Operation::Delete,
+            effect: Effect::Destroy,
+            mailboxes: Vec::new(),
+            message: None,
+            level: Level::default(),
+            tags: Vec::new(),
+            alert,
+            record: false,
+        };
+        Observation::Decided { id: CommandId(1), decision: Box::new(decision) }
+    };
+    metrics.events(&info, &events(vec![decided(true), decided(false)]));
+    shows(&metrics, r#"mailwarden_policy_alerts_total{protocol="imap"} 1"#);
+    shows(&metrics, r#"mailwarden_policy_decisions_total{action="deny",mode="enforce",rule="r"} 2"#);
 }

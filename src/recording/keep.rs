@@ -248,7 +248,8 @@ impl Shelf {
 
     fn write(&mut self, session: u64, text: &str) -> io::Result<()> {
         let Some(open) = self.open.get_mut(&session) else { return Ok(()) };
-        if open.written + text.len() as u64 > self.size {
+        // what is missing is missing at the end, not in between
+        if open.beyond > 0 || open.written + text.len() as u64 > self.size {
             open.beyond += text.lines().count() as u64;
             return Ok(());
         }
@@ -421,6 +422,25 @@ mod tests {
     }
 
     #[test]
+    fn nothing_is_kept_behind_what_is_left_out() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut shelf = Shelf {
+            directory: directory.path().to_owned(),
+            most: 2,
+            size: 20,
+            open: BTreeMap::new(),
+            tally: Arc::default(),
+        };
+        shelf.open(1, "one", "first\n").unwrap();
+        for text in ["of a batch that is\ntoo large\n", "small\n"] {
+            shelf.write(1, text).unwrap();
+        }
+        shelf.close(1, "end\n").unwrap();
+        let kept = fs::read_to_string(directory.path().join("one")).unwrap();
+        assert_eq!(kept, "first\n{\"gap\":{\"lines\":3}}\nend\n");
+    }
+
+    #[test]
     fn a_file_grows_to_its_size_and_tells_what_is_missing() {
         let directory = tempfile::tempdir().unwrap();
         let settings = KeepSettings { directory: directory.path().to_owned(), most: 2, size: ByteSize::kib(2) };
@@ -433,5 +453,60 @@ mod tests {
         keeper.finish();
         let text = fs::read_to_string(&files(directory.path())[0]).unwrap();
         assert!(text.len() < 3000 && text.contains("\"gap\""), "{text}");
+    }
+
+    #[test]
+    fn what_the_thread_has_no_room_for_is_told_in_its_place_and_counted_once() {
+        let (sender, jobs) = sync_channel(1);
+        let keeper = Keeper {
+            sender: Mutex::new(Some(sender)),
+            writer: Mutex::new(None),
+            kept: PerSession::new(),
+            count: AtomicUsize::new(0),
+            tally: Arc::default(),
+        };
+        keeper.events(&info(1), &[decided(true)]);
+        // its place is taken: nothing is kept of this one, and not all of the other
+        keeper.events(&info(2), &[decided(true)]);
+        keeper.events(&info(1), &[said("one"), said("two")]);
+        keeper.events(&info(1), &[said("three")]);
+        assert!(matches!(jobs.recv(), Ok(Job::Open { session: 1, .. })));
+        keeper.events(&info(2), &[said("of no recording")]);
+        keeper.events(&info(1), &[said("four")]);
+        let Ok(Job::Text { session: 1, text }) = jobs.recv() else { panic!("the rest was handed on") };
+        assert!(text.starts_with("{\"gap\":{\"lines\":3}}\n") && text.contains("four"), "{text}");
+        assert_eq!(keeper.tally.read(), [0, 0, 0, 2], "a recording that was not begun, and one that has a gap");
+        keeper.closed(&info(2), 0, 0);
+        keeper.closed(&info(1), 0, 0);
+        assert!(matches!(jobs.recv(), Ok(Job::Close { session: 1, .. })));
+        assert_eq!(keeper.count.load(Ordering::Relaxed), 0);
+    }
+
+    #[test]
+    fn surplus_files_go_at_the_start_and_never_those_that_are_being_written() {
+        let directory = tempfile::tempdir().unwrap();
+        let name = |second: u8| format!("20261102T0800{second:02}.000000Z-imap-{second}.jsonl");
+        for second in 0..4 {
+            fs::write(directory.path().join(name(second)), "").unwrap();
+        }
+        let settings = KeepSettings { directory: directory.path().to_owned(), most: 2, size: ByteSize::kib(2) };
+        Keeper::start(&settings).unwrap().finish();
+        let here = || files(directory.path()).len();
+        assert_eq!(here(), 2);
+        let mut shelf = Shelf {
+            directory: directory.path().to_owned(),
+            most: 2,
+            size: 1 << 20,
+            open: BTreeMap::new(),
+            tally: Arc::default(),
+        };
+        for second in 10..14 {
+            shelf.open(u64::from(second), &name(second), "a line\n").unwrap();
+        }
+        assert_eq!(here(), 4, "all four are being written");
+        shelf.close(10, "").unwrap();
+        shelf.open(14, &name(14), "a line\n").unwrap();
+        assert!(!directory.path().join(name(10)).exists());
+        assert_eq!(here(), 4);
     }
 }

@@ -254,6 +254,14 @@ fn names_the_session_when_several_are_open() {
     let both = printed(Layout::default(), &[1, 2]);
     assert!(both.contains("#1 C→  a1 LOGIN ann ‹secret›") && both.contains("#2 C→  a1 LOGIN ann ‹secret›"), "{both}");
     assert!(!printed(Layout::default(), &[1]).contains("#1 C→"));
+    let mut printer = Printer::new(Layout::default());
+    let mut line = |id, text| printer.events(id, &[event(0, said(Speaker::Client, None, text))]);
+    assert!(!line(1, "a").contains('#'));
+    assert!(line(2, "b").contains("#2 C→"));
+    let end = printer.closed(Closed { session: 1, client_octets: 0, upstream_octets: 0 });
+    assert!(end.contains("#1 closed"), "{end}");
+    let alone = printer.events(2, &[event(0, said(Speaker::Client, None, "c"))]);
+    assert!(!alone.contains('#'), "{alone}");
 }
 
 #[test]
@@ -284,6 +292,18 @@ fn prints_a_recording_as_it_was_printed_live() {
     })
     .unwrap();
     assert_eq!(out, printed(Layout::default(), &[1]));
+}
+
+#[test]
+fn prints_the_one_session_that_is_asked_for() {
+    let (text, mut out) = (recorded(&[1, 2]), String::new());
+    let recording = Recording::open(text.as_bytes()).unwrap();
+    let seen = transcribe(recording, Some(2), &mut Printer::new(Layout::default()), |part| {
+        out.push_str(part);
+        Ok(())
+    });
+    assert_eq!(seen.unwrap().into_iter().collect::<Vec<_>>(), [1, 2]);
+    assert_eq!(out, printed(Layout::default(), &[2]));
 }
 
 #[test]

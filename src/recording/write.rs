@@ -96,3 +96,19 @@ pub(super) fn event_line(session: u64, event: &Event) -> String {
 pub(super) fn line(value: &impl Serialize) -> String {
     serde_json::to_string(value).expect("these types have string keys and no failing serialisers") + "\n"
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_session_that_has_ended_is_forgotten() {
+        let recorder = Recorder::start(io::sink(), Timestamp::UNIX_EPOCH, || ()).unwrap();
+        for id in 0..100 {
+            let info = SessionInfo::example(id);
+            recorder.opened(&info);
+            recorder.closed(&info, 0, 0);
+        }
+        assert!(recorder.known.lock().unwrap().is_empty());
+    }
+}

@@ -140,4 +140,45 @@ fn a_recording_that_begins_inside_a_session_says_so() {
         whole.lines().filter(|line| !line.contains("\"greeted\"") && !line.contains("LOGIN")).collect();
     let replayed = again(&(later.join("\n") + "\n"), NOTHING);
     assert!(replayed.unknown.contains_key(&Unplayable::Beginning), "{replayed:?}");
+    assert_eq!(replayed.follow, 0, "no rule decided otherwise: {replayed:?}");
+
+    // the user is who a decision then says he was
+    let rules = KEEP.replace("mailbox", "user = 'ann'\nmailbox");
+    let whole = recording(Protocol::Imap, &rules, &["a LOGIN ann secret\r\n", "b DELETE Archive\r\n"]);
+    let later: Vec<&str> =
+        whole.lines().filter(|line| !line.contains("\"greeted\"") && !line.contains("LOGIN")).collect();
+    assert!(changes(&again(&(later.join("\n") + "\n"), &rules)).is_empty());
+}
+
+#[test]
+fn what_was_cut_or_is_too_large_is_not_said_again_and_half_a_line_ends_the_recording() {
+    let text = recording(Protocol::Imap, "", &["a LOGIN ann secret\r\n", "b DELETE Archive\r\n", "c NOOP\r\n"]);
+    for (line, cut) in
+        [("b DELETE Arch…", 1), ("b DELETE ‹literal›", 1), ("b APPEND Archive {70000000+}", 1), ("b DELETE Archive", 0)]
+    {
+        let replayed = again(&text.replace("b DELETE Archive", line), NOTHING);
+        assert_eq!(replayed.unknown.get(&Unplayable::Cut).copied().unwrap_or_default(), cut, "{line}: {replayed:?}");
+        assert_eq!(replayed.judged, 3 - cut, "{line}: {replayed:?}");
+    }
+    let half = text.trim_end();
+    assert_eq!(again(half.get(..half.len() - 3).unwrap(), NOTHING).sessions, 1);
+}
+
+#[test]
+fn rules_about_the_time_see_when_a_command_was_said() {
+    let text = recording(Protocol::Imap, "", &["a LOGIN ann secret\r\n", "b DELETE Archive\r\n"]);
+    // said at noon of a Monday, and once more when it is evening
+    let evening: Vec<String> = text
+        .lines()
+        .map(|line| match line.split_once(",\"us\":") {
+            Some((session, rest)) if line.contains("DELETE") => {
+                let (_, event) = rest.split_once(',').expect("an event");
+                format!("{session},\"us\":{},{event}", 13_u64 * 3600 * 1_000_000)
+            }
+            _ => line.to_owned(),
+        })
+        .collect();
+    let rules = "[[rule]]\nname = 'r'\naction = 'deny'\ncommand = 'DELETE'\nwhen = 'hour >= 20'\n";
+    assert!(changes(&again(&text, rules)).is_empty());
+    assert_eq!(changes(&again(&(evening.join("\n") + "\n"), rules)).len(), 1);
 }

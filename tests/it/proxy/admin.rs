@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use super::rig::{ADMIN, Proxy, Server, greet_and_noop, in_clear, soon};
+use super::rig::{ADMIN, MINTED, NO_TLS, Proxy, Server, between, greet_and_noop, in_clear, line, minting, soon};
 
 pub(super) async fn get(address: SocketAddr, path: &str) -> String {
     get_as(address, path, "*/*").await
@@ -123,5 +123,55 @@ async fn with_a_token_only_health_is_for_everybody() {
     ] {
         assert_eq!(status(admin, request, headers).await, expected, "{request} {headers}");
     }
+    proxy.stop().await;
+}
+
+#[tokio::test]
+async fn what_is_asked_for_at_a_scrape_is_what_there_is() {
+    let server = Server::start(None).await;
+    let directory = tempfile::tempdir().unwrap();
+    let (minted, kept) = (directory.path().join("ca"), directory.path().join("kept"));
+    let config = between(MINTED, server.address, NO_TLS)
+        + &minting(&minted)
+        + ADMIN
+        + "[limits]\ncompressed_sides = 7\n"
+        + &format!("[policy]\nrecordings = {{ directory = {kept:?} }}\n")
+        + "[[rule]]\nname = \"s\"\naction = \"deny\"\nmode = \"observe\"\nwhen = \"1 / size(groups) > 1\"\n"
+        + "[[rule]]\nname = \"r\"\naction = \"allow\"\ncommand = \"LOGIN\"\nrecord = true\n";
+    let proxy = Proxy::start(&config).await;
+    for _ in 0..3 {
+        let mut client = proxy.connect_tls(&minted.join("ca.pem"), "imap.example.com").await;
+        greet_and_noop(&mut client).await;
+        client.write_all(b"b LOGIN joe pass\r\n").await.unwrap();
+        assert_eq!(line(&mut client).await, "b OK done\r\n");
+        client.shutdown().await.unwrap();
+        proxy.seen.ended().await;
+    }
+    let files =
+        || std::fs::read_dir(&kept).unwrap().map(|entry| std::fs::read_to_string(entry.unwrap().path()).unwrap());
+    // another thread writes them
+    soon(async {
+        while files().filter(|text| text.contains("{\"closed\":")).count() < 3 {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    let octets: usize = files().map(|text| text.len()).sum();
+    let shown = get(proxy.admin(), "/metrics").await;
+    for expected in [
+        "mailwarden_compressed_sides 0\n",
+        "mailwarden_compressed_sides_limit 7\n",
+        "mailwarden_certificates_minted_total 1\n",
+        "mailwarden_certificate_cache_hits_total 2\n",
+        "mailwarden_certificate_expiry_timestamp_seconds{name=\"authority\",usage=\"authority\"} ",
+        "mailwarden_tls_handshakes_total{result=\"ok\",side=\"client\"} 3\n",
+        "mailwarden_recordings_total 3\n",
+        &format!("mailwarden_recording_bytes_total {octets}\n"),
+        "mailwarden_recording_failures_total{reason=\"disk\"} 0\n",
+        "mailwarden_recording_failures_total{reason=\"busy\"} 0\n",
+    ] {
+        assert!(shown.contains(expected), "{expected} is not in\n{shown}");
+    }
+    assert!(!shown.contains("mailwarden_policy_expression_failures_total 0\n"), "{shown}");
     proxy.stop().await;
 }

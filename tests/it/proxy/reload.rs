@@ -6,7 +6,7 @@ use mailwarden::reload::Outcome;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 
-use super::admin::ask;
+use super::admin::{ask, get};
 use super::rig::{ADMIN, Proxy, Server, in_clear, line, soon};
 
 /// The configuration's file with this in it.
@@ -92,6 +92,8 @@ async fn the_admin_endpoint_reloads_for_who_means_it() {
     let path = directory.path().join("m.toml");
     write(&path, &server, "");
     let (proxy, _reloads) = Proxy::start_from(&path).await;
+    let shown = get(proxy.admin(), "/metrics").await;
+    assert!(shown.contains("mailwarden_config_last_reload_successful 1\n"), "{shown}");
     write(&path, &server, NO_LIST);
     for (header, expected, said) in [
         ("x-other: 1", "403", "only from this machine"),
@@ -101,5 +103,9 @@ async fn the_admin_endpoint_reloads_for_who_means_it() {
         let answer = ask(proxy.admin(), "POST /reload", &format!("Host: 127.0.0.1\r\n{header}\r\n")).await;
         assert!(answer.starts_with(&format!("HTTP/1.1 {expected}")) && answer.contains(said), "{answer}");
     }
+    // nobody has asked for anything yet
+    let shown = get(proxy.admin(), "/metrics").await;
+    let rule = "mailwarden_policy_decisions_total{action=\"deny\",mode=\"enforce\",rule=\"no list\"} 0\n";
+    assert!(shown.contains(rule), "{shown}");
     proxy.stop().await;
 }

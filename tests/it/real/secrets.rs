@@ -170,7 +170,7 @@ fn no_secret_reaches_the_tap_or_its_recording() {
         let (output, recording) = (directory.path().join("output"), directory.path().join("recording"));
         let (daemon, port) = tap(protocol, server, &output, &recording);
         let played = play_all(protocol, ways, port);
-        wait_for(&output, ways.len());
+        wait_for_ends(&output, ways.len());
         drop(daemon);
         let text = |path: &Path| String::from_utf8_lossy(&fs::read(path).unwrap()).into_owned();
         let written = [("the output", text(&output)), ("the recording", text(&recording))];
@@ -195,17 +195,17 @@ fn tap(protocol: &str, server: u16, output: &Path, recording: &Path) -> (Daemon,
     (daemon, port)
 }
 
-/// Until the output has at least a line for each session and grows no more.
-fn wait_for(output: &Path, sessions: usize) {
-    let end = Instant::now() + Duration::from_secs(20);
-    let mut before = 0;
-    while Instant::now() < end {
+/// Until the output tells the end of so many sessions, and of the one that only tried whether anybody listens.
+fn wait_for_ends(output: &Path, sessions: usize) {
+    let end = Instant::now() + Duration::from_mins(1);
+    loop {
         let text = String::from_utf8_lossy(&fs::read(output).unwrap()).into_owned();
-        if text.len() == before && text.lines().count() > sessions {
+        let ended = text.lines().filter(|line| line.starts_with("── #") && line.contains(" closed after ")).count();
+        if ended > sessions {
             return;
         }
-        before = text.len();
-        thread::sleep(Duration::from_millis(200));
+        assert!(Instant::now() < end, "{ended} of {sessions} and one more have ended: {text}");
+        thread::sleep(Duration::from_millis(20));
     }
 }
 
