@@ -126,8 +126,8 @@ fn begun(mailbox: &str) -> Observation {
         id: CommandId(1),
         tag: None,
         command: Cow::Borrowed("STATUS"),
-        operation: crate::wire::Operation::Search,
-        effect: crate::wire::Effect::Read,
+        operation: Operation::Search,
+        effect: Effect::Read,
         mailboxes: Some(mailbox.to_owned()).filter(|name| !name.is_empty()).into_iter().collect(),
         message: None,
     }
