@@ -3,7 +3,7 @@
 //! The library bears the program's name, so that the harness reads the same here and in the
 //! program's own tests.
 
-#![allow(dead_code, missing_docs, reason = "the program's modules, without the parts that use them")]
+#![allow(dead_code, missing_docs, unused_imports, reason = "the program's modules, without the parts that use them")]
 
 extern crate self as mailwarden;
 
