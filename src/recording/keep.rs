@@ -3,13 +3,12 @@
 //! A thread makes and writes the files; what it has no room for is counted and told in the file. The oldest files
 //! go when there are too many, so that the directory always holds what happened last.
 
-use std::collections::BTreeMap;
-use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
-use std::path::{Path, PathBuf};
+use std::fs::DirBuilder;
+use std::io;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
@@ -22,6 +21,11 @@ use super::{Closed, ClosedLine, Gap, GapLine, Head, VERSION};
 use crate::per_session::PerSession;
 use crate::session::{Event, Observation};
 use crate::witness::{SessionInfo, Witness};
+
+mod shelf;
+
+pub(crate) use shelf::Tally;
+use shelf::{Job, Shelf};
 
 /// `recordings = { … }` of the `[policy]` section.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -60,22 +64,6 @@ pub struct Keeper {
     tally: Arc<Tally>,
 }
 
-/// What became of recordings since the start.
-#[derive(Debug, Default)]
-pub(crate) struct Tally {
-    begun: AtomicU64,
-    octets: AtomicU64,
-    failed: AtomicU64,
-    outrun: AtomicU64,
-}
-
-impl Tally {
-    /// Recordings begun, octets written; recordings that the disk did not take, and those it was too slow for.
-    pub(crate) fn read(&self) -> [u64; 4] {
-        [&self.begun, &self.octets, &self.failed, &self.outrun].map(|count| count.load(Ordering::Relaxed))
-    }
-}
-
 /// What is remembered of a session that is kept.
 #[derive(Debug, Default)]
 struct Kept {
@@ -83,13 +71,6 @@ struct Kept {
     lost: AtomicU64,
     /// Whether there ever were any.
     outrun: AtomicBool,
-}
-
-#[derive(Debug)]
-enum Job {
-    Open { session: u64, name: String, text: String },
-    Text { session: u64, text: String },
-    Close { session: u64, text: String },
 }
 
 impl Keeper {
@@ -100,13 +81,7 @@ impl Keeper {
     pub fn start(settings: &KeepSettings) -> io::Result<Self> {
         DirBuilder::new().recursive(true).mode(0o700).create(&settings.directory)?;
         let tally = Arc::<Tally>::default();
-        let mut shelf = Shelf {
-            directory: settings.directory.clone(),
-            most: settings.most.max(1),
-            size: settings.size.as_u64(),
-            open: BTreeMap::new(),
-            tally: Arc::clone(&tally),
-        };
+        let mut shelf = Shelf::new(settings, Arc::clone(&tally));
         shelf.make_room(0)?;
         let (sender, receiver) = sync_channel(WAITING);
         let writer = std::thread::Builder::new().name("keeper".to_owned()).spawn(move || shelf.work(&receiver))?;
@@ -204,119 +179,11 @@ fn stamp(at: Timestamp) -> String {
     at.strftime("%Y%m%dT%H%M%S%.6fZ").to_string()
 }
 
-/// The directory and the files that are being written.
-struct Shelf {
-    directory: PathBuf,
-    most: usize,
-    size: u64,
-    open: BTreeMap<u64, Open>,
-    tally: Arc<Tally>,
-}
-
-struct Open {
-    file: File,
-    path: PathBuf,
-    /// Octets of whole lines.
-    written: u64,
-    /// Lines beyond the size.
-    beyond: u64,
-}
-
-impl Shelf {
-    fn work(&mut self, jobs: &Receiver<Job>) {
-        while let Ok(job) = jobs.recv() {
-            let (session, outcome) = match job {
-                Job::Open { session, name, text } => (session, self.open(session, &name, &text)),
-                Job::Text { session, text } => (session, self.write(session, &text)),
-                Job::Close { session, text } => (session, self.close(session, &text)),
-            };
-            if let Err(error) = outcome {
-                self.give_up(session, &error);
-            }
-        }
-    }
-
-    fn open(&mut self, session: u64, name: &str, text: &str) -> io::Result<()> {
-        self.make_room(1)?;
-        let path = self.directory.join(name);
-        let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path)?;
-        tracing::info!(session, file = %path.display(), "the session is recorded from here on");
-        self.tally.begun.fetch_add(1, Ordering::Relaxed);
-        self.open.insert(session, Open { file, path, written: 0, beyond: 0 });
-        self.write(session, text)
-    }
-
-    fn write(&mut self, session: u64, text: &str) -> io::Result<()> {
-        let Some(open) = self.open.get_mut(&session) else { return Ok(()) };
-        // what is missing is missing at the end, not in between
-        if open.beyond > 0 || open.written + text.len() as u64 > self.size {
-            open.beyond += text.lines().count() as u64;
-            return Ok(());
-        }
-        open.append(text, &self.tally)
-    }
-
-    fn close(&mut self, session: u64, text: &str) -> io::Result<()> {
-        let Some(open) = self.open.get_mut(&session) else { return Ok(()) };
-        if open.beyond > 0 {
-            open.append(&line(&GapLine { gap: Gap { lines: open.beyond } }), &self.tally)?;
-        }
-        open.append(text, &self.tally)?;
-        self.open.remove(&session);
-        Ok(())
-    }
-
-    /// What cannot be written ends there, with its last whole line; the disk may have room for the next.
-    fn give_up(&mut self, session: u64, error: &io::Error) {
-        self.tally.failed.fetch_add(1, Ordering::Relaxed);
-        let directory = self.directory.display();
-        tracing::error!(session, %directory, %error, "a recording could not be kept, or ends before its session");
-        if let Some(open) = self.open.remove(&session) {
-            // a part of a line at the end does no harm that this could add to
-            let _cut = open.file.set_len(open.written);
-        }
-    }
-
-    /// Removes the oldest recordings until there is room for so many more. One that is being written stays.
-    fn make_room(&mut self, more: usize) -> io::Result<()> {
-        let mut files = Vec::new();
-        for entry in fs::read_dir(&self.directory)? {
-            let path = entry?.path();
-            if is_ours(&path) {
-                files.push(path);
-            }
-        }
-        files.sort();
-        let surplus = (files.len() + more).saturating_sub(self.most);
-        let removable = files.iter().filter(|path| !self.open.values().any(|open| open.path == **path));
-        for path in removable.take(surplus) {
-            fs::remove_file(path)?;
-        }
-        Ok(())
-    }
-}
-
-impl Open {
-    fn append(&mut self, text: &str, tally: &Tally) -> io::Result<()> {
-        self.file.write_all(text.as_bytes())?;
-        self.written += text.len() as u64;
-        tally.octets.fetch_add(text.len() as u64, Ordering::Relaxed);
-        Ok(())
-    }
-}
-
-/// Whether a file has a name that this program gives: nothing else in the directory is touched.
-fn is_ours(path: &Path) -> bool {
-    let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-    let Some((stamp, rest)) = name.split_once('-') else { return false };
-    let Some(rest) = rest.strip_suffix(".jsonl") else { return false };
-    let numbered = rest.split_once('-').is_some_and(|(_, id)| id.bytes().all(|octet| octet.is_ascii_digit()));
-    stamp.len() == 23 && stamp.ends_with('Z') && stamp.contains('T') && numbered
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs::{self, File};
+    use std::path::Path;
     use std::time::Duration;
 
     use crate::recording::Recording;
@@ -406,13 +273,8 @@ mod tests {
     fn what_the_disk_does_not_take_ends_at_its_last_whole_line() {
         let directory = tempfile::tempdir().unwrap();
         let tally = Arc::<Tally>::default();
-        let mut shelf = Shelf {
-            directory: directory.path().to_owned(),
-            most: 2,
-            size: 1 << 20,
-            open: BTreeMap::new(),
-            tally: Arc::clone(&tally),
-        };
+        let settings = KeepSettings { directory: directory.path().to_owned(), most: 2, size: ByteSize::mib(1) };
+        let mut shelf = Shelf::new(&settings, Arc::clone(&tally));
         shelf.open(1, "one", "a line\n").unwrap();
         fs::write(directory.path().join("one"), "a line\na torn o").unwrap();
         shelf.give_up(1, &io::Error::from(io::ErrorKind::StorageFull));
@@ -424,13 +286,8 @@ mod tests {
     #[test]
     fn nothing_is_kept_behind_what_is_left_out() {
         let directory = tempfile::tempdir().unwrap();
-        let mut shelf = Shelf {
-            directory: directory.path().to_owned(),
-            most: 2,
-            size: 20,
-            open: BTreeMap::new(),
-            tally: Arc::default(),
-        };
+        let settings = KeepSettings { directory: directory.path().to_owned(), most: 2, size: ByteSize::b(20) };
+        let mut shelf = Shelf::new(&settings, Arc::default());
         shelf.open(1, "one", "first\n").unwrap();
         for text in ["of a batch that is\ntoo large\n", "small\n"] {
             shelf.write(1, text).unwrap();
@@ -493,13 +350,7 @@ mod tests {
         Keeper::start(&settings).unwrap().finish();
         let here = || files(directory.path()).len();
         assert_eq!(here(), 2);
-        let mut shelf = Shelf {
-            directory: directory.path().to_owned(),
-            most: 2,
-            size: 1 << 20,
-            open: BTreeMap::new(),
-            tally: Arc::default(),
-        };
+        let mut shelf = Shelf::new(&settings, Arc::default());
         for second in 10..14 {
             shelf.open(u64::from(second), &name(second), "a line\n").unwrap();
         }

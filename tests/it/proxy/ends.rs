@@ -1,7 +1,7 @@
 //! Limits and ends: half-open handshakes, too many connections, servers that vanish, stops.
 
 use std::net::SocketAddr;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use mailwarden::session::CloseReason;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -18,6 +18,7 @@ async fn half_open_and_dripping_handshakes_are_closed_in_time() {
         + &minting(&directory.path().join("ca"))
         + "[limits]\nhandshake_timeout = \"300ms\"\n";
     let proxy = Proxy::start(&config).await;
+    let begun = Instant::now();
     let mut silent = proxy.connect().await;
     silent.write_all(&[0x16, 0x03, 0x01, 0x02, 0x00, 0x01]).await.unwrap();
     let (mut half, mut dripping) = proxy.connect().await.into_split();
@@ -34,6 +35,8 @@ async fn half_open_and_dripping_handshakes_are_closed_in_time() {
         tokio::select! { () = drip => {}, () = dripped => {} }
     })
     .await;
+    // the limit that counts is the one that is set, not the default, which is over thirty times longer
+    assert!(begun.elapsed() < Duration::from_secs(10));
     assert_eq!(server.heard(), 0);
     proxy.stop().await;
 }
